@@ -1,0 +1,187 @@
+"""An ablation: one question, its arms, its seeds; and which of its trials are the same run (pure Python, no Ray).
+
+An experiment file declares an `Ablation` as data; `plan` turns it into trials; every finished trial is an `Outcome`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from clef_ray.config import Run, Spec, fingerprint, flatten, override, task_spec, to_dict
+from clef_ray.errors import ConfigError
+from clef_ray.evaluate.run import TaskResult
+from clef_ray.registry import unknown
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One cell of an ablation. settings: dotted configuration keys on top of the ablation's own.
+
+    family and x place it on the report's curve (one line per family, x on the ablation's axis); a control has neither.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    family: str = ""
+    x: float | None = None
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A question and how it is asked.
+
+    name: the MLflow experiment and the report's file name. base: the arm that the others are compared with. tasks: `name` or
+    `name:option=value`. headline: the metrics of the table, in order; the first one decides the answer. settings: common to all
+    arms; smoke: on top of them for --smoke. axis: what Arm.x counts. larger: arguments of the same command at a larger budget.
+    """
+
+    name: str
+    question: str
+    expect: str
+    arms: tuple[Arm, ...]
+    base: str
+    seeds: tuple[int, ...]
+    tasks: tuple[str, ...]
+    headline: tuple[str, ...]
+    axis: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    smoke: Mapping[str, Any] = field(default_factory=dict)
+    larger: str = ""
+
+    def arm(self, name: str) -> Arm:
+        """The arm of that name; unknown: ConfigError with the near match."""
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        raise unknown("arm", name, [a.name for a in self.arms], self.name)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One arm with one seed. Trials with equal `run.fingerprint()` are one pretraining."""
+
+    arm: Arm
+    seed: int
+    run: Run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one trial.
+
+    results: task name -> its result; history: one mapping per epoch (`epoch`, `loss`, `lr`, ...); seconds: `pretrain`, `evaluate`,
+    `wall`; shared_with: the trial ("arm seed") that trained this run, when another one did; reason: why it failed.
+    """
+
+    trial: Trial
+    state: Literal["COMPLETE", "FAILED"]
+    results: Mapping[str, TaskResult] = field(default_factory=dict)
+    history: Sequence[Mapping[str, float]] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    shared_with: str | None = None
+    reason: str | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All metrics of all tasks: point estimates and extras under their names."""
+        merged: dict[str, float] = {}
+        for result in self.results.values():
+            merged |= {name: estimate.value for name, estimate in result.estimates.items()} | dict(result.extras)
+        return merged
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An ablation made concrete: its trials in order, its task Specs, the data's fingerprint."""
+
+    ablation: Ablation
+    trials: tuple[Trial, ...]
+    tasks: tuple[Spec, ...]
+    data: str
+
+    def unique(self) -> list[Trial]:
+        """One trial per distinct run, the first that asks for it."""
+        seen: dict[str, Trial] = {}
+        for trial in self.trials:
+            seen.setdefault(trial.run.fingerprint(), trial)
+        return list(seen.values())
+
+    def on(self, data: str) -> "Plan":
+        """The same plan on other data."""
+        trials = tuple(replace(t, run=replace(t.run, data=data)) for t in self.trials)
+        return replace(self, trials=trials, data=data)
+
+    def fingerprint(self) -> str:
+        """The identity of the whole comparison: its MLflow parent run is found by it."""
+        runs = sorted({t.run.fingerprint() for t in self.trials})
+        return fingerprint({"ablation": self.ablation.name, "runs": runs, "tasks": [t.to_dict() for t in self.tasks]})
+
+    def differing_settings(self) -> list[str]:
+        """The configuration keys in which the trials differ, sorted: what a comparison should show."""
+        flats = [flatten(to_dict(t.run.canonical())) for t in self.trials]
+        keys = sorted({k for flat in flats for k in flat})
+        return [k for k in keys if len({repr(flat.get(k)) for flat in flats}) > 1]
+
+
+def plan(
+    ablation: Ablation,
+    data: str,
+    *,
+    arms: Sequence[str] = (),
+    seeds: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    smoke: bool = False,
+) -> Plan:
+    """Arms x seeds as typed runs. settings: the user's `--set`, applied after the ablation's and before the arm's own.
+
+    Raises ConfigError for an unknown arm or key, a wrong type, fewer than one seed, or a setting that an arm fixes itself.
+    """
+    if seeds is not None and seeds < 1:
+        raise ConfigError(f"--seeds {seeds}: at least 1 seed is needed")
+    chosen = tuple(ablation.arm(name) for name in arms) or ablation.arms
+    user = dict(settings or {})
+    for arm in chosen:
+        if clash := sorted(set(user) & set(arm.settings)):
+            raise ConfigError(f"--set {clash[0]}: arm {arm.name!r} of {ablation.name} varies this itself; choose other arms with --arms")
+    common = {**ablation.settings, **(ablation.smoke if smoke else {}), **user}
+    numbers = ablation.seeds if seeds is None else tuple(range(seeds))
+    taken: set[str] = set()
+    trials = []
+    for arm in chosen:
+        settings = _ordered({**common, **arm.settings})
+        for seed in numbers:
+            trials.append(Trial(arm, seed, _apply(Run(data=data, seed=seed), settings, user, taken)))
+    if unused := set(user) - taken:
+        raise ConfigError(f"--set {min(unused)}: no arm of {ablation.name} has a loss with this option")
+    for trial in trials:
+        _check(trial)
+    return Plan(ablation, tuple(trials), tuple(task_spec(t) for t in ablation.tasks), data)
+
+
+def _ordered(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Which component first, then its options: an option is checked against the component it belongs to."""
+    return dict(sorted(settings.items(), key=lambda item: "." in item[0]))
+
+
+def _apply(run: Run, settings: Mapping[str, Any], user: Mapping[str, Any], taken: set[str]) -> Run:
+    """The run with all settings. A user's `loss.*` is for the arms whose loss has that option (alpha means nothing to NT-Xent)."""
+    for key, value in settings.items():
+        if key in user and key.startswith("loss."):
+            loss = run.canonical().loss
+            if loss is None or key.removeprefix("loss.") not in dict(loss.options):
+                continue
+        run = override(run, {key: value})
+        taken.add(key)
+    return run
+
+
+def _check(trial: Trial) -> None:
+    """What the parts cannot see alone: more negatives than a batch holds."""
+    run = trial.run.canonical()
+    wanted = dict(run.loss.options).get("negatives") if run.loss else None
+    most = 2 * run.optimiser.batch - 2
+    if wanted is not None and wanted > most:
+        raise ConfigError(
+            f"arm {trial.arm.name!r}: {wanted} negatives per anchor, but a batch of {run.optimiser.batch} holds at most {most} (2B-2); "
+            "raise optimiser.batch or choose fewer"
+        )

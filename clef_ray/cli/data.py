@@ -1,0 +1,77 @@
+"""What `--data` may name: a folder of shards, a dataset's folder, or a dataset by name; turned into shards where it is not yet."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clef_ray.config import fingerprint
+from clef_ray.errors import ConfigError, DataError
+from clef_ray.registry import DATASETS, unknown
+from clef_ray.shards import Manifest
+from clef_ray.shards.manifest import MANIFEST
+from clef_ray.store import Store
+
+#: A table that only this dataset's folder holds, by which a path is recognised.
+SIGNATURES = {"ptbxl": ("ptbxl_database.csv", "ptbxl_labels_1987.csv")}
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A dataset that is not ingested yet: its name and its constructor's options."""
+
+    name: str
+    options: Mapping[str, Any]
+
+    def build(self) -> Any:
+        return DATASETS.get(self.name)(**self.options)
+
+    def default_folder(self, storage: str) -> str:
+        """Where its shards lie by default: named by what determines their content, so that the same data are ingested once."""
+        mark = fingerprint({"dataset": self.name, "parameters": self.build().parameters()})
+        return Store(storage).child("shards").child(f"{self.name}-{mark[:8]}").uri
+
+
+def find(data: str, fs: float) -> str | Raw:
+    """What `data` names: a folder of shards (returned as it is), or a Raw dataset. fs [Hz]: picks between a dataset's rates.
+
+    `name`, `name:key=value,...`, or a path/URI. Raises DataError for a path that holds neither, ConfigError for an unknown name.
+    """
+    name, _, text = data.partition(":")
+    if name in DATASETS.names():
+        return Raw(name, _options(name, text))
+    if Store(data).exists(MANIFEST):
+        return data
+    if "://" in data:
+        raise DataError(f"--data {data}: there is no {MANIFEST}; give a folder of shards made by `clef-ray ingest`")
+    folder = Path(data)
+    if not folder.exists():
+        if "/" in data:
+            raise DataError(f"--data {data}: no such path (looked at {folder.absolute()})")
+        raise unknown("dataset", data, DATASETS.names(), "--data; there is no such path either")
+    for dataset, files in SIGNATURES.items():
+        if any((folder / file).exists() for file in files):
+            options = {"root": str(folder), "fs": 100 if fs <= 100 else 500}
+            return Raw(dataset, DATASETS.options(dataset, options, "--data"))
+    held = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    what = f"holds {', '.join(held[:5])}{', ...' if len(held) > 5 else ''}" if held else "is empty"
+    known = "; ".join(f"{d}: {' or '.join(f)}" for d, f in SIGNATURES.items())
+    raise DataError(f"--data {data}: {what}, neither shards ({MANIFEST}) nor a known dataset ({known})")
+
+
+def _options(name: str, text: str) -> dict[str, Any]:
+    pairs = [p.partition("=") for p in text.split(",") if p]
+    if bad := [key for key, equals, _ in pairs if not equals]:
+        raise ConfigError(f"--data {name}:{text}: {bad[0]!r} is no key=value")
+    return DATASETS.options(name, {k.strip(): v.strip() for k, _, v in pairs}, f"--data {name}")
+
+
+def prepare(data: str, fs: float, storage: str, ingest: Callable[[str, Mapping[str, Any], str], Manifest]) -> str:
+    """The folder of shards behind `data`, ingested with `ingest(name, options, out)` where that has not been done."""
+    found = find(data, fs)
+    if isinstance(found, str):
+        return found
+    folder = found.default_folder(storage)
+    if not Store(folder).exists(MANIFEST):
+        ingest(found.name, found.options, folder)
+    return folder

@@ -1,0 +1,78 @@
+"""`--dry-run`: what an experiment would do, with what, and for how long. Ingests and trains nothing."""
+
+import time
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from clef_ray.ablation import Plan
+from clef_ray.cli.data import find
+from clef_ray.cluster.capacity import Request, check
+from clef_ray.config import Run
+from clef_ray.distributed import LocalContext
+from clef_ray.registry import METHODS
+from clef_ray.shards import Manifest, read_table
+from clef_ray.shards.manifest import MANIFEST
+from clef_ray.store import Store
+from clef_ray.train.loop import MemoryFeed, Trainer
+from clef_ray.train.plan import ReadPlan
+from clef_ray.train.subjects import Subjects, training_rows
+from clef_ray.trial import load_outcome
+
+
+def step_seconds(run: Run) -> float:
+    """Time of one optimiser step of this run on this machine's CPU, one thread, on noise of the right shape (the faster of two)."""
+    run, batch = run.canonical(), run.optimiser.batch
+    rng = np.random.default_rng(0)
+    samples = round(run.signals.seconds * run.signals.fs)
+    signals = rng.normal(size=(batch, 1, samples)).astype(np.float32)
+    lead = "I" if run.views.lead == "random" else run.views.lead
+    people = Subjects(np.arange(batch), rng.uniform(1, 20, batch), np.ones(batch))
+    read = ReadPlan(np.arange(batch), np.zeros(batch, dtype=np.int64), batch, 0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    trainer = Trainer(run, people, read, MemoryFeed(signals, (lead,)), LocalContext(Store("."), "cpu"))
+    times = []
+    for _ in range(2):
+        begin = time.perf_counter()
+        trainer.step(0, 0, np.arange(batch), torch.from_numpy(signals))
+        times.append(time.perf_counter() - begin)
+    torch.set_num_threads(threads)
+    return min(times)
+
+
+def training_steps(runs: list[Run], records: int) -> int:
+    """Optimiser steps of all runs together."""
+    optimisers = [r.canonical().optimiser for r in runs]
+    return sum(o.epochs * (records // o.batch) for o in optimisers)
+
+
+def show(draft: Plan, data: str, storage: str, request: Request, console: Console) -> int:
+    """Print arms x seeds, distinct runs, what is finished, capacity and an estimate. CapacityError where one trial does not fit."""
+    run = draft.trials[0].run
+    found = find(data, run.signals.fs)
+    folder = found if isinstance(found, str) else found.default_folder(storage)
+    unique = draft.unique()
+    say = lambda text: console.print(text, highlight=False, soft_wrap=True)  # noqa: E731
+    arms, seeds = dict.fromkeys(t.arm.name for t in draft.trials), dict.fromkeys(t.seed for t in draft.trials)
+    say(f"[bold]{draft.ablation.question}[/]")
+    say(f"{len(arms)} arms x {len(seeds)} seeds = {len(draft.trials)} trials, {len(unique)} after de-duplication: {', '.join(arms)}")
+    left = [t.run for t in unique]
+    if Store(folder).exists(MANIFEST):
+        manifest = Manifest.load(folder)
+        table = read_table(folder)
+        concrete = draft.on(manifest.fingerprint)
+        left = [t.run for t in concrete.unique() if load_outcome(t, draft.tasks, concrete.data, storage) is None]
+        say(f"data: {folder} ({manifest.records} records of {manifest.patients} patients); {len(unique) - len(left)} trials are finished")
+    else:
+        assert not isinstance(found, str), "a folder of shards has a manifest"
+        table = found.build().table()
+        say(f"data: {len(table)} records of {table['patient'].nunique()} patients, to be ingested into {folder}")
+    room = check(request)
+    say(f"capacity: {room.concurrent} trials at once, each {request.workers_per_trial} worker(s) of {request.cpus_per_worker:g} CPU, {request.gpus_per_worker:g} GPU")
+    trained = [r for r in left if METHODS.get(r.method.name).trains]
+    steps = training_steps(trained, len(training_rows(run, table)))
+    seconds = steps * step_seconds(trained[0]) / room.concurrent / request.workers_per_trial if trained else 0.0
+    say(f"left to do: {len(left)} trials, {steps} training steps; about {seconds / 60:.1f} min of pretraining on CPUs like this one's, evaluation not counted")
+    return 0

@@ -1,0 +1,1 @@
+"""Everything that needs Ray, and the only package that imports it."""

@@ -1,0 +1,211 @@
+"""Ray Tune drives the trials of a plan: arms x seeds, each one pretraining and its evaluation.
+
+The store is the truth: what it holds is not run again, and Tune's own state is thrown away. Trials of one worker reuse Tune's processes;
+trials of several workers start a Ray Train group. How many run at once is computed before the start (capacity.py).
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import ray
+from ray import tune
+
+from clef_ray.ablation import Outcome, Plan, Trial
+from clef_ray.cluster.capacity import Request, check
+from clef_ray.cluster.stream import HELD_SHARE, fits, held_bytes, materialise
+from clef_ray.cluster.trainer import Source, pretrain_in_group, pretrain_in_process
+from clef_ray.config import Run, Spec
+from clef_ray.errors import CapacityError, ClefRayError, DataError
+from clef_ray.shards import Corpus, Manifest
+from clef_ray.store import Store
+from clef_ray.trial import evaluate, load_outcome, run_store
+
+#: A trial of several workers keeps a process that waits for them.
+DRIVER_CPUS = 0.1
+
+
+class Watcher(Protocol):
+    """Told about the sweep as it goes, in the driver's process (tracker, progress display)."""
+
+    def start(self, trial: Trial) -> None: ...
+
+    def epoch(self, trial: Trial, metrics: Mapping[str, float]) -> None: ...
+
+    def end(self, outcome: Outcome) -> None: ...
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every trial of a sweep shares; travels through the object store once."""
+
+    trials: tuple[Trial, ...]
+    tasks: tuple[Spec, ...]
+    storage: str
+    request: Request
+    source: Source
+    corpus: Any  # ObjectRef[Corpus]
+
+
+def _trial(config: Mapping[str, Any], work: Work) -> None:
+    """Pretrain and evaluate one trial inside Tune's process."""
+    run = work.trials[config["trial"]].run
+    if work.request.workers_per_trial == 1:
+        pretrain_in_process(run, work.source, work.storage, work.request, tune.report)
+    else:
+        pretrain_in_group(run, work.source, work.storage, work.request)
+    begin = time.perf_counter()
+    corpus: Corpus = ray.get(work.corpus)
+    evaluate(run, work.tasks, corpus, run_store(work.storage, run), device=_device(work.request))
+    tune.report({"evaluate_seconds": time.perf_counter() - begin})
+
+
+def _device(request: Request) -> str:
+    return "cuda" if request.gpus_per_worker > 0 and request.workers_per_trial == 1 else "cpu"
+
+
+class _Bridge(tune.Callback):
+    """Tune's callbacks, told to the watchers. Holds nothing that is pickled with Tune's own state."""
+
+    def __init__(self, plan: Plan, trials: Sequence[Trial], storage: str, watchers: Sequence[Watcher]) -> None:
+        self.plan, self.trials, self.storage, self.watchers = plan, trials, storage, watchers
+        self.started: dict[int, float] = {}
+        self.seconds: dict[int, dict[str, float]] = {}
+        self.failed: dict[int, str] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+        number = trial.config["trial"]
+        self.started[number] = time.perf_counter()
+        for watcher in self.watchers:
+            watcher.start(self.trials[number])
+
+    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any) -> None:  # noqa: ARG002
+        number = trial.config["trial"]
+        if "evaluate_seconds" in result:
+            self.seconds[number] = {"evaluate": float(result["evaluate_seconds"])}
+        if "epoch" in result:
+            metrics = {k: float(v) for k, v in result.items() if k in _EPOCH or k.startswith("loss")}
+            for watcher in self.watchers:
+                watcher.epoch(self.trials[number], metrics)
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+        number = trial.config["trial"]
+        outcome = load_outcome(self.trials[number], self.plan.tasks, self.plan.data, self.storage)
+        if outcome is None:
+            self._fail(number, "ended without a result")
+            return
+        wall = time.perf_counter() - self.started[number]
+        seconds = {**outcome.seconds, **self.seconds.get(number, {}), "wall": wall}
+        for watcher in self.watchers:
+            watcher.end(replace(outcome, seconds=seconds))
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+        self._fail(trial.config["trial"], _cause(trial))
+
+    def _fail(self, number: int, reason: str) -> None:
+        self.failed[number] = reason
+        for watcher in self.watchers:
+            watcher.end(Outcome(self.trials[number], "FAILED", reason=reason))
+
+
+_EPOCH = ("epoch", "lr", "records_per_second", "seconds")
+
+
+def _cause(trial: Any) -> str:
+    """The last line of a failed trial's traceback: the error itself."""
+    path = trial.error_file
+    if path and os.path.exists(path):
+        with open(path, encoding="utf-8") as handle:
+            lines = [line.strip() for line in handle if line.strip()]
+        if lines:
+            return lines[-1]
+    return "failed without a message"
+
+
+def run_sweep(
+    plan: Plan, folder: str, storage: str, request: Request, watchers: Sequence[Watcher] = ()
+) -> list[Outcome]:
+    """Run what the store does not hold yet; returns one Outcome per trial of the plan, in its order.
+
+    Raises CapacityError before anything starts when the cluster cannot hold one trial, StorageError when nothing can be written.
+    A failed trial does not stop the others. KeyboardInterrupt leaves finished epochs in the store; the same call goes on.
+    """
+    Store(storage).check_writable()
+    missing = [t for t in plan.unique() if load_outcome(t, plan.tasks, plan.data, storage) is None]
+    bridge = _Bridge(plan, missing, storage, watchers)
+    if missing:
+        at_once = check(request).concurrent
+        work = _work(plan, missing, folder, storage, request)
+        _tune(work, bridge, min(at_once, len(missing)))
+    return _collect(plan, storage, bridge)
+
+
+def _work(plan: Plan, missing: Sequence[Trial], folder: str, storage: str, request: Request) -> Work:
+    runs = [t.run for t in missing]
+    rates = {r.signals.fs for r in runs}
+    if len(rates) > 1:
+        raise ClefRayError(f"the arms use different rates ({sorted(rates)} Hz); run them as separate experiments")
+    manifest, fs = Manifest.load(folder), rates.pop()
+    seen, judged = _training_leads(runs, manifest), _task_leads(plan.tasks, manifest)
+    wanted = tuple(lead for lead in manifest.leads if lead in {*seen, *judged})
+    if fits(manifest, fs, wanted):
+        corpus = ray.put(materialise(folder, fs, wanted))
+        return Work(tuple(missing), plan.tasks, storage, request, Source(folder, fs, wanted, corpus), corpus)
+    if not fits(manifest, fs, judged):
+        raise CapacityError(
+            f"the tasks' signals ({held_bytes(manifest, fs, judged) / 1e9:.1f} GB) do not fit into {HELD_SHARE:.0%} of the cluster's object "
+            "store; add nodes, evaluate fewer leads, or lower signals.fs"
+        )
+    corpus = ray.put(materialise(folder, fs, judged))
+    return Work(tuple(missing), plan.tasks, storage, request, Source(folder, fs, seen), corpus)
+
+
+def _training_leads(runs: Sequence[Run], manifest: Manifest) -> tuple[str, ...]:
+    """The leads pretraining reads: all where one run draws them at random."""
+    policies = {r.views.lead for r in runs}
+    return manifest.leads if "random" in policies else tuple(lead for lead in manifest.leads if lead in policies)
+
+
+def _task_leads(tasks: Sequence[Spec], manifest: Manifest) -> tuple[str, ...]:
+    leads = {str(dict(task.options)["lead"]) for task in tasks}
+    if absent := leads - set(manifest.leads):
+        raise DataError(f"a task needs lead {', '.join(sorted(absent))}; the shards hold {', '.join(manifest.leads)}")
+    return tuple(lead for lead in manifest.leads if lead in leads)
+
+
+def _tune(work: Work, bridge: _Bridge, at_once: int) -> None:
+    request = work.request
+    resources = (
+        request.worker_resources() if request.workers_per_trial == 1 else {"CPU": DRIVER_CPUS}
+    )
+    with tempfile.TemporaryDirectory(prefix="clef_ray-tune-") as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(tune.with_parameters(_trial, work=work), resources),
+            param_space={"trial": tune.grid_search(list(range(len(work.trials))))},
+            tune_config=tune.TuneConfig(max_concurrent_trials=at_once, reuse_actors=True),
+            run_config=tune.RunConfig(name="sweep", storage_path=scratch, verbose=0, callbacks=[bridge]),
+        )
+        tuner.fit()
+
+
+def _collect(plan: Plan, storage: str, bridge: _Bridge) -> list[Outcome]:
+    """Every trial's outcome; a run that two trials share names the one that trained it."""
+    reasons = {bridge.trials[n].run.fingerprint(): why for n, why in bridge.failed.items()}
+    seconds = {bridge.trials[n].run.fingerprint(): s for n, s in bridge.seconds.items()}
+    first: dict[str, Trial] = {}
+    outcomes = []
+    for trial in plan.trials:
+        mark = trial.run.fingerprint()
+        owner = first.setdefault(mark, trial)
+        outcome = load_outcome(trial, plan.tasks, plan.data, storage)
+        if outcome is None:
+            outcome = Outcome(trial, "FAILED", reason=reasons.get(mark, "did not finish"))
+        shared = None if owner is trial else f"{owner.arm.name} seed {owner.seed}"
+        outcomes.append(replace(outcome, shared_with=shared, seconds={**outcome.seconds, **seconds.get(mark, {})}))
+    return outcomes

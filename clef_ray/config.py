@@ -1,0 +1,233 @@
+"""The configuration of a run: frozen, typed, strict; its fingerprint is the run's identity.
+
+A component (encoder, loss, ...) is a `Spec`: a name and the options of its constructor, all of them, defaults included. Workers, GPUs, paths
+and the clock are not in a configuration: the same science on other hardware is the same run.
+"""
+
+import hashlib
+import json
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar
+
+from clef_ray.errors import ConfigError
+from clef_ray.registry import ENCODERS, LOSSES, METHODS, SCORES, TASKS, Registry, coerce, unknown
+
+#: Raised when the meaning of a configuration changes though its text does not, so that old results are not taken for new ones.
+SCIENCE_VERSION = 1
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A component by name with all its options (hashable, canonical). Build one with `spec(REGISTRY, name, options)`."""
+
+    name: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, **dict(self.options)}
+
+    def build(self, registry: Registry) -> Any:
+        """The component itself."""
+        return registry.get(self.name)(**dict(self.options))
+
+
+def spec(registry: Registry, name: str, options: Mapping[str, Any] | None = None, where: str = "") -> Spec:
+    """A checked Spec: unknown names and options, and values of a wrong type, are ConfigErrors with the near match."""
+    resolved = registry.options(name, options or {}, where)
+    return Spec(name, tuple(sorted(resolved.items())))
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What the encoder sees. fs [Hz]: training rate; seconds: window; band [Hz]: Butterworth order-5 band-pass, zero phase (method §3)."""
+
+    fs: float = 500.0
+    seconds: float = 10.0
+    band: tuple[float, float] = (0.67, 40.0)
+
+
+@dataclass(frozen=True)
+class Views:
+    """How two views are made of one record (method §3).
+
+    lead: `random` draws two of the record's leads, made equal with probability same_lead; a lead name uses that one for both.
+    noise_mv: RMS [mV] of the added noise; mask_probability: chance of zeroing one run of mask_share of the window.
+    """
+
+    lead: str = "random"
+    same_lead: float = 0.8
+    noise_mv: float = 0.1
+    mask_probability: float = 0.2
+    mask_share: tuple[float, float] = (0.1, 0.3)
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """AdamW with linear warm-up and cosine decay to lr_min. batch: patients' records per step over all workers."""
+
+    epochs: int = 100
+    batch: int = 64
+    lr: float = 1e-4
+    lr_min: float = 1e-6
+    weight_decay: float = 5e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup_epochs: float = 1.0
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One pretraining: a pure function of this and the shards behind `data` (their manifest's fingerprint)."""
+
+    data: str = ""
+    seed: int = 0
+    train_folds: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+    signals: Signals = field(default_factory=Signals)
+    views: Views = field(default_factory=Views)
+    encoder: Spec = field(default_factory=lambda: spec(ENCODERS, "clef"))
+    method: Spec = field(default_factory=lambda: spec(METHODS, "clef"))
+    loss: Spec | None = None
+    score: Spec | None = field(default_factory=lambda: spec(SCORES, "score2"))
+    imputation: Literal["centre", "none"] = "centre"
+    optimiser: Optimiser = field(default_factory=Optimiser)
+
+    def canonical(self) -> "Run":
+        """The same run without what cannot matter: the method's default loss filled in, the score dropped where no risk is used.
+
+        Two arms that differ only in switches their method never reads are one run.
+        """
+        method = METHODS.get(self.method.name)
+        if not method.trains:
+            return replace(
+                self, loss=None, score=None, imputation="none", views=Views(), optimiser=Optimiser(epochs=0)
+            )
+        loss = self.loss or spec(LOSSES, method.default_loss)
+        if LOSSES.get(loss.name).uses_risk:
+            return replace(self, loss=loss)
+        return replace(self, loss=loss, score=None, imputation="none")
+
+    def fingerprint(self) -> str:
+        """16 hex digits that name the run."""
+        return fingerprint({"pretrain": to_dict(self.canonical())})
+
+
+def evaluation_fingerprint(run: Run, task: Spec, data: str) -> str:
+    """The identity of one task's result: the encoder's run, the task with its options, the evaluation data."""
+    return fingerprint({"run": run.fingerprint(), "task": task.to_dict(), "data": data})
+
+
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """Hash of canonical JSON (sorted keys, shortest floats), 16 hex digits."""
+    text = json.dumps({"science": SCIENCE_VERSION, **content}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def to_dict(config: Any) -> Any:
+    """Plain JSON values of a configuration; tuples become lists."""
+    if isinstance(config, Spec):
+        return {k: to_dict(v) for k, v in config.to_dict().items()}
+    if is_dataclass(config) and not isinstance(config, type):
+        return {f.name: to_dict(getattr(config, f.name)) for f in fields(config)}
+    if isinstance(config, tuple):
+        return [to_dict(v) for v in config]
+    return config
+
+
+_COMPONENTS = {"encoder": ENCODERS, "method": METHODS, "loss": LOSSES, "score": SCORES}
+
+
+def from_dict(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
+    """A dataclass from plain values: unknown keys and wrong types are ConfigErrors that say where."""
+    hints = typing.get_type_hints(kind)
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    built: dict[str, Any] = {}
+    for key, value in values.items():
+        place = f"{where}.{key}" if where else key
+        if key not in known:
+            raise unknown("configuration key", place, [f"{where}.{k}" if where else k for k in known])
+        built[key] = _value(hints[key], key, value, place)
+    return kind(**built)
+
+
+def _value(annotation: Any, key: str, value: Any, where: str) -> Any:
+    if key in _COMPONENTS:
+        return _component(key, value, where)
+    if is_dataclass(annotation) and isinstance(annotation, type) and isinstance(value, Mapping):
+        return from_dict(annotation, value, where)
+    return coerce(value, annotation, where)
+
+
+def _component(key: str, value: Any, where: str) -> Spec | None:
+    if value is None or value == "none":
+        return None
+    if isinstance(value, Spec):
+        return value
+    if isinstance(value, str):
+        return spec(_COMPONENTS[key], value, {}, where)
+    if isinstance(value, Mapping) and "name" in value:
+        return spec(_COMPONENTS[key], value["name"], {k: v for k, v in value.items() if k != "name"}, where)
+    raise ConfigError(f"{where}: {value!r} is not a component; give a name, or a mapping with 'name' and its options")
+
+
+def override(run: Run, settings: Mapping[str, Any]) -> Run:
+    """The run with dotted settings applied in order, e.g. {"loss": "guided", "loss.alpha": "0.1", "optimiser.epochs": 10}.
+
+    Values may be strings (from `--set`). Unknown keys and wrong types are ConfigErrors with the near match.
+    """
+    for key, value in settings.items():
+        head, _, tail = key.partition(".")
+        known = {f.name for f in fields(Run)}
+        if head not in known:
+            raise unknown("configuration key", key, _all_keys(run))
+        if not tail:
+            run = replace(run, **{head: _value(typing.get_type_hints(Run)[head], head, value, head)})
+        elif head in _COMPONENTS:
+            run = replace(run, **{head: _override_component(run, head, tail, value)})
+        else:
+            run = replace(run, **{head: _override_section(getattr(run, head), head, tail, value, _all_keys(run))})
+    return run
+
+
+def _override_component(run: Run, head: str, option: str, value: Any) -> Spec:
+    current: Spec | None = getattr(run, head)
+    if current is None and head == "loss":
+        current = spec(LOSSES, METHODS.get(run.method.name).default_loss)
+    if current is None:
+        raise ConfigError(f"{head}.{option}: no {head} is chosen; set {head}=NAME first")
+    return spec(_COMPONENTS[head], current.name, {**dict(current.options), option: value}, head)
+
+
+def _override_section(section: Any, head: str, key: str, value: Any, allowed: list[str]) -> Any:
+    if not is_dataclass(section) or key not in {f.name for f in fields(section)}:
+        raise unknown("configuration key", f"{head}.{key}", allowed)
+    annotation = typing.get_type_hints(type(section))[key]
+    return replace(section, **{key: coerce(value, annotation, f"{head}.{key}")})  # type: ignore[type-var]
+
+
+def _all_keys(run: Run) -> list[str]:
+    return sorted(flatten(to_dict(run)))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted keys; lists stay values. A component's name stands under its own key."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        place = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{place}.")
+        elif key == "name" and prefix:
+            flat[prefix.rstrip(".")] = value
+        else:
+            flat[place] = value
+    return flat
+
+
+def task_spec(text: str) -> Spec:
+    """A task from `name` or `name:key=value,key=value`."""
+    name, _, options = text.partition(":")
+    pairs = [p.partition("=") for p in options.split(",") if p]
+    return spec(TASKS, name, {k.strip(): v.strip() for k, _, v in pairs}, "task")

@@ -1,0 +1,105 @@
+"""Datasets, one per file: where the records are, who they belong to, what is known about them.
+
+A dataset answers two questions: `table()`, everything but the signals, one row per record and cheap; and `signal(row)`, one record's
+samples, called in parallel by ingestion. Both use the field's names and the units below.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clef_ray.errors import DataError
+
+#: Covariates a dataset may give, each a float column, NaN where unknown.
+#: sex: 0 male, 1 female. smoker, diabetes, treated (antihypertensive), statin: 0 or 1. age [years], sbp [mmHg], total_cholesterol and
+#: hdl [mmol/L], bmi [kg/m2], egfr [mL/min/1.73 m2], hba1c [mmol/mol].
+COVARIATES = (
+    "age",
+    "sex",
+    "sbp",
+    "total_cholesterol",
+    "hdl",
+    "smoker",
+    "diabetes",
+    "bmi",
+    "egfr",
+    "hba1c",
+    "treated",
+    "statin",
+)
+
+#: The twelve standard leads in their usual order.
+LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+
+#: The raw value by which WFDB format 16 marks a sample that is not valid.
+INVALID_SAMPLE = -32768
+
+
+class UnreadableError(DataError):
+    """One record that cannot be used; `reason` is the short class it is counted under in the quarantine table."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One record's samples as the device stored them; millivolts are (raw - baseline) / gain.
+
+    raw_CT: int16 [leads, samples]; fs: Hz; leads: names in row order; gain_C: raw units per mV; baseline_C: raw units at 0 mV.
+    """
+
+    raw_CT: NDArray[np.int16]
+    fs: float
+    leads: tuple[str, ...]
+    gain_C: NDArray[np.float32]
+    baseline_C: NDArray[np.float32]
+
+    def millivolts(self) -> NDArray[np.float32]:
+        """[leads, samples] in mV; NaN where a sample is marked invalid."""
+        mv = (self.raw_CT.astype(np.float32) - self.baseline_C[:, None]) / self.gain_C[:, None]
+        return np.where(self.raw_CT == INVALID_SAMPLE, np.float32(np.nan), mv)
+
+
+class Dataset(Protocol):
+    """What ingestion needs of a dataset. The constructor's parameters are the dataset's options (`root`, `fs`, ...).
+
+    fs, samples, leads: the shape every record must have (another shape is quarantined).
+    label_sets: label-set name -> class names in order, e.g. {"superclass": ("NORM", "MI", ...)}.
+    headline: the label set that comparisons are made on by default.
+    """
+
+    label_sets: ClassVar[Mapping[str, tuple[str, ...]]]
+    headline: ClassVar[str]
+    citation: ClassVar[str]
+    licence: ClassVar[str]
+
+    @property
+    def fs(self) -> float: ...
+
+    @property
+    def samples(self) -> int: ...
+
+    @property
+    def leads(self) -> tuple[str, ...]: ...
+
+    def parameters(self) -> dict[str, Any]:
+        """What determines the content, for the manifest: options and digests of the tables, no absolute path."""
+        ...
+
+    def table(self) -> pd.DataFrame:
+        """One row per record, sorted by record: `record` (str, unique), `patient` (str), `fold` (int 1..10, no patient in two folds),
+        every covariate of COVARIATES (float, NaN = unknown), and for each label set a column `label_<set>` holding a list of class
+        names (None where the record was not annotated for that set). Further columns are the dataset's own (file names).
+        """
+        ...
+
+    def signal(self, row: Mapping[str, Any]) -> Signal:
+        """The samples of one row of `table()`. Raises UnreadableError with a reason for a record that cannot be read."""
+        ...

@@ -1,0 +1,148 @@
+"""The synthetic cohort's people: covariates, diagnoses, and the deletion of covariates.
+
+A person is a pure function of (seed, patient): each aspect is drawn from its own random stream, so neither the size of the cohort
+nor the order of generation changes anybody. Population figures are our choice [C], set to look like European adults seen in a clinic.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+from clef_ray.datasets import COVARIATES
+
+Mechanism = Literal["none", "mcar", "mar", "mnar"]
+
+#: The random streams of a patient. A record's stream is RECORD + its number.
+COVARIATE, DIAGNOSIS, MORPHOLOGY, MISSING, FOLD, VISITS, RECORD = range(7)
+
+#: (population mean, unit): links are linear in (value - mean) / unit, so that effects change people and not the population's average.
+SCALE: Mapping[str, tuple[float, float]] = {
+    "age": (60.8, 10.0),
+    "sex": (0.5, 1.0),
+    "sbp": (129.0, 20.0),
+    "total_cholesterol": (5.1, 1.0),
+    "hdl": (1.36, 0.4),
+    "smoker": (0.18, 1.0),
+    "diabetes": (0.10, 1.0),
+    "bmi": (27.4, 5.0),
+    "egfr": (86.0, 20.0),
+    "hba1c": (39.0, 10.0),
+    "treated": (0.27, 1.0),
+    "statin": (0.21, 1.0),
+}
+
+#: Diagnosis -> (probability of an average person, log odds per unit of each covariate). Probabilities are enriched as in clinical ECG
+#: databases [C]. Sources of the log odds; sizes without a number there are our choice [C]:
+#: AF: CHARGE-AF (Alonso, J Am Heart Assoc 2013;2:e000102), its log hazard ratios per 10 years, 20 mmHg, 15 kg (taken as 5 kg/m2).
+#: LBBB, RBBB: men born 1913 (Eriksson, Circulation 1998;98:2494), 1 % at 50 to 17 % at 80 years, that is 1.0 per decade.
+#: LVH: pressure load, direction only [C]. PVC: age, male sex, blood pressure (ARIC; Simpson, Am Heart J 2002;143:535), direction only.
+#: STC: the risk factors of coronary disease, direction only [C]. 1AVB, SBRAD, STACH: our choice [C].
+DISEASE: Mapping[str, tuple[float, Mapping[str, float]]] = {
+    "AF": (0.05, {"age": 1.0, "sex": -0.4, "sbp": 0.2, "bmi": 0.12, "smoker": 0.36, "treated": 0.35, "diabetes": 0.24}),
+    "PVC": (0.07, {"age": 0.3, "sex": -0.3, "sbp": 0.2}),
+    "LBBB": (0.025, {"age": 1.0, "sbp": 0.2}),
+    "RBBB": (0.04, {"age": 1.0, "sex": -0.5}),
+    "LVH": (0.07, {"age": 0.2, "sbp": 0.7, "treated": 0.4, "egfr": -0.15}),
+    "STC": (0.08, {"age": 0.4, "sbp": 0.3, "smoker": 0.6, "diabetes": 0.5, "total_cholesterol": 0.25, "hdl": -0.25}),
+    "1AVB": (0.05, {"age": 0.5, "sex": -0.4, "bmi": 0.1}),
+    "SBRAD": (0.04, {"smoker": -0.5, "diabetes": -0.4, "sex": -0.2}),
+    "STACH": (0.03, {"smoker": 0.6, "diabetes": 0.5, "bmi": 0.2}),
+}
+
+#: What cannot be read beside what: no PR interval nor sinus rate in AF, no voltage criterion nor primary ST change in LBBB.
+EXCLUDES: Mapping[str, tuple[str, ...]] = {"AF": ("1AVB", "SBRAD", "STACH"), "LBBB": ("RBBB", "LVH", "STC"), "SBRAD": ("STACH",)}
+
+#: Order of the diagnosis label set; NORM is the absence of all others.
+DIAGNOSES = ("NORM", *DISEASE)
+
+
+def stream(seed: int, patient: int, which: int) -> np.random.Generator:
+    """The random numbers of one aspect of one patient."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, patient, which))))
+
+
+def expit(x: float) -> float:
+    """Inverse of the logit."""
+    return 1.0 / (1.0 + math.exp(-x))
+
+
+def link(person: Mapping[str, float], slopes: Mapping[str, float], effect: float) -> float:
+    """effect x sum of slope x (value - mean) / unit; exactly 0 where effect is 0."""
+    return effect * sum(slope * (person[name] - SCALE[name][0]) / SCALE[name][1] for name, slope in slopes.items())
+
+
+def draw_covariates(seed: int, patient: int) -> dict[str, float]:
+    """All of COVARIATES for one patient, in their units, rounded as a chart would.
+
+    Directions are textbook (pressure rises with age and BMI, HDL is higher in women, eGFR falls by about 0.9 a year); sizes are [C].
+    """
+    rng = stream(seed, patient, COVARIATE)
+    z_bmi, z_sbp, z_tc, z_hdl, z_egfr, z_hba1c = rng.standard_normal(6)
+    u_sex, u_smoker, u_diabetes, u_treated, u_statin = rng.random(5)
+    age = round(rng.triangular(30, 62, 90), 1)
+    female = float(u_sex < 0.5)
+    decade = (age - 60) / 10
+    smoker = float(u_smoker < expit(-1.6 - 0.4 * decade - 0.3 * (female - 0.5)))
+    bmi = min(max(27.0 * math.exp(0.16 * z_bmi), 16.0), 55.0)
+    diabetes = float(u_diabetes < expit(-2.4 + 0.35 * decade + 0.11 * (bmi - 27)))
+    sbp = 131 + 4.5 * decade + 0.6 * (bmi - 27) + 3 * diabetes - 4 * (female - 0.5) * (1 - decade) + 14 * z_sbp
+    treated = float(u_treated < expit(-1.5 + 0.06 * (sbp - 131) + 0.5 * decade + 0.8 * diabetes))
+    tc = 5.4 + 0.2 * (female - 0.5) * (1 + decade) + 0.95 * z_tc
+    statin = float(u_statin < expit(-1.7 + 0.5 * decade + 1.3 * diabetes + 0.6 * (tc - 5.4)))
+    hdl = 1.4 + 0.28 * (female - 0.5) - 0.02 * (bmi - 27) - 0.1 * smoker - 0.1 * diabetes + 0.3 * z_hdl
+    egfr = 87 - 9 * decade - 4 * diabetes + 12 * z_egfr
+    hba1c = 53 + 10 * z_hba1c if diabetes else 37.5 + decade + 3 * z_hba1c
+    return {
+        "age": age,
+        "sex": female,
+        "sbp": float(round(min(max(sbp - 12 * treated, 85), 230))),
+        "total_cholesterol": round(min(max(tc - 1.2 * statin, 2.2), 10.5), 1),
+        "hdl": round(min(max(hdl, 0.5), 3.2), 2),
+        "smoker": smoker,
+        "diabetes": diabetes,
+        "bmi": round(bmi, 1),
+        "egfr": float(round(min(max(egfr, 12), 125))),
+        "hba1c": float(round(min(max(hba1c, 40 if diabetes else 26), 120))),
+        "treated": treated,
+        "statin": statin,
+    }
+
+
+def draw_diagnoses(seed: int, patient: int, person: Mapping[str, float], effect: float) -> tuple[str, ...]:
+    """The patient's diagnoses in the order of DIAGNOSES; ("NORM",) where there is none."""
+    chance = stream(seed, patient, DIAGNOSIS).random(len(DISEASE))
+    found: list[str] = []
+    for u, (name, (base, slopes)) in zip(chance, DISEASE.items(), strict=True):
+        excluded = any(name in EXCLUDES.get(other, ()) for other in found)
+        if not excluded and u < expit(math.log(base / (1 - base)) + link(person, slopes, effect)):
+            found.append(name)
+    return tuple(found) or ("NORM",)
+
+
+def delete(
+    seed: int, patient: int, person: Mapping[str, float], mechanism: Mechanism, rate: float
+) -> dict[str, float]:
+    """The covariates with a share `rate` of all but age and sex replaced by NaN.
+
+    mcar: every value alike. mar: more often in the old and in women. mnar: more often the larger the value itself.
+    The probability is linear in a deviation whose population mean is about 0, so that the overall rate stays as asked.
+    """
+    chance = stream(seed, patient, MISSING).random(len(COVARIATES))
+    out: dict[str, float] = {}
+    for u, name in zip(chance, COVARIATES, strict=True):
+        tilt = _deviation(person, name, mechanism) * 0.9 * min(rate, 1 - rate)
+        gone = mechanism != "none" and name not in ("age", "sex") and u < rate + tilt
+        out[name] = math.nan if gone else person[name]
+    return out
+
+
+def _deviation(person: Mapping[str, float], name: str, mechanism: Mechanism) -> float:
+    """-1..1: how much more often than average a value is missing."""
+    if mechanism == "mar":
+        return 0.7 * (person["age"] - SCALE["age"][0]) / 31 + 0.3 * (2 * person["sex"] - 1)
+    if mechanism == "mnar":
+        mean, unit = SCALE[name]
+        return min(max((person[name] - mean) / (unit if person[name] in (0.0, 1.0) else 2 * unit), -1.0), 1.0)
+    return 0.0

@@ -1,0 +1,45 @@
+"""Noise as electrodes pick it up: baseline wander, muscle and mains.
+
+It is made per electrode, before any lead is formed, so that it obeys Einthoven's law as the signal does. Random spectra are shaped and
+transformed back once: the cheapest way to coloured noise on all electrodes. Amplitudes are our choice [C], those of resting records.
+"""
+
+import math
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+#: Bandwidth of diagnostic ECG recorders [Hz] (Kligfield, Circulation 2007;115:1306).
+BANDWIDTH = 150.0
+MAINS = 50.0
+
+
+def electrode_noise(
+    rng: np.random.Generator, electrodes: int, samples: int, fs: float, breath_hz: float, scale: float
+) -> NDArray[np.float32]:
+    """[electrodes, samples] in mV. A record's noise level is log-normal around `scale` 1; 0 is a clean record."""
+    length = scipy.fft.next_fast_len(samples + int(fs), real=True)  # the period of the transform exceeds the record
+    frequency = np.arange(1, int(BANDWIDTH * length / fs), dtype=np.float32) * (fs / length)
+    wander, muscle, mains, breath = np.exp(rng.normal(np.log([0.04, 0.009, 0.003, 0.02]), [0.6, 0.5, 0.8, 0.6]))
+    power = _share(frequency, 1 / (1 + (frequency / 0.25) ** 4)) * wander**2
+    power += _share(frequency, frequency**2 / (1 + (frequency / 45) ** 2) ** 2) * muscle**2
+    spectrum = np.zeros((electrodes, frequency.size + 1), dtype=np.complex64)
+    white = rng.standard_normal((electrodes, frequency.size, 2), dtype=np.float32)
+    # A bin whose real and imaginary parts have variance (length/2)^2 p adds p to the signal's variance.
+    shape = (length / 2) * np.sqrt(power, dtype=np.float32)
+    spectrum[:, 1:] = white.view(np.complex64)[..., 0] * shape
+    noise = scipy.fft.irfft(spectrum, n=length, axis=1)[:, :samples]
+    time = np.arange(samples, dtype=np.float32) / np.float32(fs)
+    hum_2T = _sine(time, rng.normal(MAINS, 0.02), rng), _sine(time, breath_hz, rng)
+    coupling_E2 = (rng.normal(0, 1, (electrodes, 2)) * (mains, breath)).astype(np.float32)
+    return ((noise + coupling_E2 @ np.stack(hum_2T)) * np.float32(scale)).astype(np.float32)
+
+
+def _share(frequency: NDArray[np.float32], density: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The density over the frequencies, summing to 1."""
+    return (density / density.sum()).astype(np.float32)
+
+
+def _sine(time: NDArray[np.float32], hz: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    return np.sin(np.float32(2 * math.pi * hz) * time + np.float32(rng.uniform(0, 2 * math.pi)))

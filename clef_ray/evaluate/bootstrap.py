@@ -1,0 +1,111 @@
+"""Uncertainty: over the patients of one evaluation (bootstrap) and over the seeds of one arm (t interval), and of differences.
+
+The two answer different questions. The patient bootstrap asks how the metric of *these* trained encoders would move with other test
+patients; the t interval asks how it moves with other seeds. A percentile bootstrap over 3 or 5 seeds would prove nothing, hence t.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from clef_ray.errors import DataError
+
+#: Two-sided confidence of every interval.
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A metric with its 95 % percentile interval over resampled patients.
+
+    value: on the test patients as they are; replicates: on each resample [n_boot], NaN where it is undefined (for example no
+    positive was drawn). All fields are NaN where the metric itself is undefined.
+    """
+
+    value: float
+    low: float
+    high: float
+    replicates: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, statistic: NDArray[np.float64]) -> Self:
+        """From a statistic under `sample_and_resamples` weights, [1 + n_boot]: first the sample itself, then the resamples."""
+        value, replicates = float(statistic[0]), statistic[1:]
+        if np.isnan(value):
+            replicates = np.full_like(replicates, np.nan)
+        return cls(value, *percentile_interval(replicates), replicates)
+
+
+class SeedInterval(NamedTuple):
+    """Mean, standard deviation (n - 1) and 95 % t interval over seeds; sd and interval are NaN for fewer than two seeds."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+def patient_weights(patients: NDArray[np.str_], n_boot: int = 1000, seed: int = 0) -> NDArray[np.float64]:
+    """How often each record occurs in each resample of the patients, [n_boot, N], integers.
+
+    Patients are drawn with replacement, as many as there are, and bring all their records. Depends on (sorted distinct patients,
+    seed) only: two evaluations of the same patients get the same resamples whatever the order or number of their records.
+    """
+    distinct, code_N = np.unique(patients, return_inverse=True)
+    count = len(distinct)
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(count, size=(n_boot, count)) + count * np.arange(n_boot)[:, None]
+    times = np.bincount(draws.ravel(), minlength=n_boot * count).reshape(n_boot, count)
+    return times[:, code_N].astype(np.float64)
+
+
+def sample_and_resamples(patients: NDArray[np.str_], n_boot: int, seed: int) -> NDArray[np.float64]:
+    """`patient_weights` below a first row of ones, [1 + n_boot, N]: the sample itself and its resamples in one call."""
+    return np.concatenate([np.ones((1, len(patients))), patient_weights(patients, n_boot, seed)])
+
+
+def percentile_interval(replicates: NDArray[np.float64]) -> tuple[float, float]:
+    """(low, high): the central 95 % of the finite replicates; NaN where there is none."""
+    finite = replicates[np.isfinite(replicates)]
+    if not len(finite):
+        return float("nan"), float("nan")
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(finite, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def seed_interval(values: Sequence[float]) -> SeedInterval:
+    """Mean, sd and 95 % t interval of one arm's values over seeds. Values that are NaN are left out."""
+    finite = np.array([v for v in values if np.isfinite(v)], dtype=np.float64)
+    mean = float(finite.mean()) if len(finite) else float("nan")
+    if len(finite) < 2:
+        return SeedInterval(mean, float("nan"), float("nan"), float("nan"))
+    sd = float(finite.std(ddof=1))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(finite) - 1)) * sd / float(np.sqrt(len(finite)))
+    return SeedInterval(mean, sd, mean - half, mean + half)
+
+
+def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> SeedInterval:
+    """`seed_interval` of a - b over the seeds that both arms have; a, b: seed -> value."""
+    return seed_interval([a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())])
+
+
+def paired_bootstrap(
+    a: Sequence[NDArray[np.float64]], b: Sequence[NDArray[np.float64]]
+) -> tuple[float, float]:
+    """95 % interval (low, high) of mean over seeds of a - b, over resampled test patients.
+
+    a, b: the arms' `Estimate.replicates`, each [n_boot], in the same order of seeds, from the same patients and bootstrap seed;
+    then replicate k of every one is the same set of patients and their common luck cancels. No common seed: NaN.
+    """
+    if len(a) != len(b) or len({len(replicates) for replicates in [*a, *b]}) > 1:
+        raise DataError(
+            f"replicates do not pair: {[len(r) for r in a]} against {[len(r) for r in b]}; equal seeds and n_boot are needed"
+        )
+    if not a:
+        return float("nan"), float("nan")
+    return percentile_interval(np.mean([x - y for x, y in zip(a, b, strict=True)], axis=0))

@@ -1,0 +1,115 @@
+"""A trained encoder, ready to use: signals in mV in, embeddings out.
+
+encoder = clef_ray.load("storage/runs/3f2a...")
+z_D = encoder.embed(signal_T, fs=500, lead="I")
+"""
+
+import warnings
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+
+from clef_ray.augment import preprocess
+from clef_ray.config import Run, from_dict
+from clef_ray.datasets import LEADS
+from clef_ray.distributed import load_state, pick_device
+from clef_ray.errors import DataError, StorageError
+from clef_ray.registry import unknown
+from clef_ray.signal.filters import resample
+from clef_ray.store import Store
+from clef_ray.train.loop import ENCODER, build_encoder
+
+#: Signals shorter than this hold too few beats to mean anything.
+SHORTEST_SECONDS = 2.0
+
+
+class Embedder:
+    """An encoder with the preprocessing it was trained with."""
+
+    def __init__(self, encoder: nn.Module, run: Run, device: str = "auto") -> None:
+        self.run = run
+        self.device = pick_device(device)
+        self.encoder = encoder.to(self.device).eval()
+
+    @classmethod
+    def load(cls, path: str, device: str = "auto") -> Self:
+        """From a run directory (or URI) or its encoder.pt. Weights and configuration must match exactly; else StorageError."""
+        if path.endswith(".pt"):
+            folder, name = path.rpartition("/")[0] or ".", Path(path).name
+        else:
+            folder, name = path, ENCODER
+        store = Store(folder)
+        if not store.exists(name):
+            raise StorageError(
+                f"no trained encoder at {store.path(name)}; give a run directory that holds {ENCODER}"
+            )
+        state = load_state(store, name)
+        if not {"encoder", "run"} <= set(state):
+            raise StorageError(
+                f"{store.path(name)} is no encoder file of clef_ray: it lacks 'encoder' and 'run'"
+            )
+        run = from_dict(Run, state["run"])
+        encoder = build_encoder(run)
+        try:
+            encoder.load_state_dict(state["encoder"])
+        except RuntimeError as error:
+            raise StorageError(
+                f"the weights in {store.path(name)} do not fit encoder {run.encoder.name!r}: {error}"
+            ) from error
+        return cls(encoder, run, device)
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        return int(self.encoder.dim)  # type: ignore[arg-type]
+
+    def embed(self, signal: ArrayLike, *, fs: float, lead: str = "I") -> NDArray[np.float32]:
+        """Embed one record [T] or several of one length [N, T].
+
+        signal: mV; fs: Hz, any rate (resampled to the training rate); lead: which of the twelve leads this is. Recordings longer than
+        the training window are cut into whole windows whose embeddings are averaged. Returns [D] or [N, D]. Raises DataError for
+        NaN, a flat signal, fewer than 2 s, or more than two dimensions.
+        """
+        x = np.asarray(signal, dtype=np.float32)
+        self._check(x, fs, lead)
+        x_NT = resample(np.atleast_2d(x), fs, self.run.signals.fs)
+        window = round(self.run.signals.seconds * self.run.signals.fs)
+        count = max(x_NT.shape[1] // window, 1)
+        parts = [self.features(x_NT[:, i * window : (i + 1) * window]) for i in range(count)]
+        z_ND = np.mean(parts, axis=0, dtype=np.float32)
+        return z_ND[0] if x.ndim == 1 else z_ND
+
+    def _check(self, x: NDArray[np.float32], fs: float, lead: str) -> None:
+        if lead not in LEADS:
+            raise unknown("lead", lead, LEADS)
+        trained = self.run.views.lead
+        if trained not in ("random", lead) and self.run.optimiser.epochs > 0:
+            warnings.warn(
+                f"this encoder was pretrained on lead {trained} only and is used on lead {lead}", stacklevel=3
+            )
+        if x.ndim not in (1, 2):
+            raise DataError(
+                f"a signal of shape {x.shape}: give one record [samples] or several [records, samples] of one lead"
+            )
+        if fs <= 0 or x.shape[-1] < SHORTEST_SECONDS * fs:
+            raise DataError(f"{x.shape[-1]} samples at {fs} Hz are less than {SHORTEST_SECONDS} s")
+        if not np.isfinite(x).all():
+            raise DataError(
+                f"{int((~np.isfinite(x)).sum())} samples are NaN or infinite; interpolate them or leave the record out"
+            )
+        flat = np.atleast_2d(np.ptp(x, axis=-1) == 0)
+        if flat.any():
+            raise DataError(f"{int(flat.sum())} of {flat.size} signals are flat (one value throughout)")
+
+    def features(self, x_NT: NDArray[np.float32], batch: int = 256) -> NDArray[np.float32]:
+        """Embeddings [N, D] of windows already at the training rate, mV."""
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(x_NT), batch):
+                x_BT = torch.from_numpy(np.array(x_NT[start : start + batch])).to(self.device)
+                parts.append(self.encoder(preprocess(x_BT, self.run.signals)[:, None]).float().cpu().numpy())
+        return np.concatenate(parts)

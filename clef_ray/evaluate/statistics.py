@@ -1,0 +1,142 @@
+"""Rank statistics under record weights, exact with ties, for many weightings of the same records at once.
+
+A patient bootstrap weights each record by how often its patient was drawn. Scores do not move between resamples, so records are
+sorted once, and each resample costs a cumulative sum. With integer weights every function here equals the textbook statistic of
+the physically repeated sample.
+
+Shape letters: N records, P observations (records or pairs of records), B weightings, V variables.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Below this centred rank variance (ranks lie in -1/2..1/2) a variable is constant and has no rank correlation.
+CONSTANT = 1e-12
+
+#: Weightings handled at once by `weighted_auroc`; bounds its memory at a few times CHUNK x N doubles.
+CHUNK = 128
+
+
+def weighted_auroc(
+    score_N: NDArray[np.float64], positive_N: NDArray[np.bool_], weights_BN: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """P(score of a positive > score of a negative), ties counting 1/2 (Hanley & McNeil 1982), per weighting [B], in 0..1.
+
+    NaN where a weighting holds no positive or no negative.
+    """
+    order = np.argsort(score_N, kind="stable")
+    sorted_N, is_positive_N = score_N[order], positive_N[order]
+    # A positive beats all negatives before its tie group and half of those in it: the mean of two cumulative sums.
+    before = np.searchsorted(sorted_N, sorted_N[is_positive_N], "left")
+    through = np.searchsorted(sorted_N, sorted_N[is_positive_N], "right")
+    chunks = []
+    for start in range(0, len(weights_BN), CHUNK):
+        weights_CN = weights_BN[start : start + CHUNK, order]
+        negatives = np.cumsum(weights_CN * ~is_positive_N, axis=1)
+        negatives = np.concatenate([np.zeros((len(negatives), 1)), negatives], axis=1)
+        positives = weights_CN[:, is_positive_N]
+        wins = (positives * (negatives[:, before] + negatives[:, through])).sum(axis=1) / 2
+        chunks.append(ratio(wins, positives.sum(axis=1) * negatives[:, -1]))
+    return np.concatenate(chunks)
+
+
+def weighted_f1(
+    predicted_N: NDArray[np.bool_], positive_N: NDArray[np.bool_], weights_BN: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """F1 = 2 TP / (predicted + positive) of the positive class, per weighting [B]; NaN where a weighting holds no positive."""
+    predicted, positive = weights_BN @ predicted_N, weights_BN @ positive_N
+    f1 = ratio(2 * (weights_BN @ (predicted_N & positive_N)), predicted + positive)
+    return np.where(positive > 0, f1, np.nan)
+
+
+def rank_covariance(
+    values: Sequence[NDArray[np.float64]], weights: Iterable[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Weighted covariance of the weighted mid-ranks of several variables, [B, V, V].
+
+    values: V arrays [P]; weights: one array [P] per weighting, taken one at a time, so pair weights never lie in memory together.
+    A mid-rank is (weight below + half the weight of the tie group) / total; its weighted mean is exactly 1/2, which is taken off.
+    """
+    groups = [np.unique(value_P, return_inverse=True)[1] for value_P in values]
+    ranks_VP = np.empty((len(values), len(values[0])))
+    covariances = []
+    for weight_P in weights:
+        total = weight_P.sum()
+        for rank_P, group_P in zip(ranks_VP, groups, strict=True):
+            mass = np.bincount(group_P, weight_P)
+            np.take((np.cumsum(mass) - mass / 2) / total - 0.5, group_P, out=rank_P, mode="clip")
+        covariances.append((ranks_VP * weight_P) @ ranks_VP.T / total)
+    return np.array(covariances)
+
+
+def correlation(covariance_BVV: NDArray[np.float64], a: int, b: int) -> NDArray[np.float64]:
+    """Correlation of variables a and b, [B]; of rank covariances it is Spearman's. NaN where either is constant."""
+    variance_a, variance_b = covariance_BVV[:, a, a], covariance_BVV[:, b, b]
+    varies = (variance_a > CONSTANT) & (variance_b > CONSTANT)
+    return ratio(covariance_BVV[:, a, b], np.where(varies, np.sqrt(variance_a * variance_b), 0))
+
+
+def partial_correlation(
+    covariance_BVV: NDArray[np.float64], a: int, b: int, given: Sequence[int], *, least_residual: float
+) -> NDArray[np.float64]:
+    """Correlation of a and b after the linear part of the `given` variables is taken out of both, [B].
+
+    NaN where less than the share `least_residual` of either variance is left: then the given variables determine it, and what
+    remains is rounding, not information.
+    """
+    pair, given = [a, b], list(given)
+    cross_B2G = covariance_BVV[:, pair][:, :, given]
+    # The pseudo-inverse lets a constant covariate (one sex only) explain nothing instead of failing.
+    inverse_BGG = np.linalg.pinv(covariance_BVV[:, given][:, :, given], rcond=1e-10, hermitian=True)
+    whole_B22 = covariance_BVV[:, pair][:, :, pair]
+    residual_B22 = whole_B22 - cross_B2G @ inverse_BGG @ cross_B2G.transpose(0, 2, 1)
+    left = np.ones(len(whole_B22), dtype=bool)
+    for k in (0, 1):
+        left &= residual_B22[:, k, k] > least_residual * np.maximum(whole_B22[:, k, k], CONSTANT)
+    return np.where(left, correlation(residual_B22, 0, 1), np.nan)
+
+
+def weighted_spearman(
+    x_N: NDArray[np.float64], y_N: NDArray[np.float64], weights_BN: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Spearman's rank correlation under each weighting, [B], in -1..1; NaN where x or y is constant."""
+    return correlation(rank_covariance([x_N, y_N], weights_BN), 0, 1)
+
+
+def patient_pairs(
+    patient_N: NDArray[np.str_], most: int, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs i < j of records of *different* patients, two index arrays [P]: all of them, or a seeded uniform sample of about `most`.
+
+    A patient is never paired with itself: such pairs are alike in signal and in risk alike, and a bootstrap that made them (by
+    drawing a patient twice) would lift a null correlation above zero (method.md §8). Sampling pairs keeps every patient, so an
+    incomplete U-statistic loses little precision: the pairs that share a patient say much the same.
+    """
+    _, code_N = np.unique(patient_N, return_inverse=True)
+    total = len(patient_N) * (len(patient_N) - 1) // 2
+    if total <= most:
+        index_P = np.arange(total)
+    else:
+        index_P = np.sort(np.random.default_rng(seed).choice(total, most, replace=False, shuffle=False))
+    # Pair (i, j), i < j, has the index j (j - 1) / 2 + i.
+    j_P = ((1 + np.sqrt(1 + 8 * index_P.astype(np.float64))) / 2).astype(np.intp)
+    i_P = index_P - j_P * (j_P - 1) // 2
+    different = code_N[i_P] != code_N[j_P]
+    return i_P[different], j_P[different]
+
+
+def pair_weights(
+    weights_BN: NDArray[np.float64], i_P: NDArray[np.intp], j_P: NDArray[np.intp]
+) -> Iterator[NDArray[np.float64]]:
+    """The weight w_i w_j of every pair, one weighting at a time: as often as the pair occurs among the repeated records."""
+    for weight_N in weights_BN:
+        yield weight_N[i_P] * weight_N[j_P]
+
+
+def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Quotient; NaN, without a warning, where the denominator is 0."""
+    quotient = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator != 0)
+    return quotient

@@ -1,0 +1,234 @@
+"""Zero-shot Spearman: does the embedding's geometry follow a clinical risk score? (method.md §8, SEED0)
+
+There is no published definition. Three statistics, none of which fits a test label, each between -1 and 1:
+
+    rsa      similar risk, similar embedding?  Spearman(1 - cos(z_i, z_j), |r_i - r_j|) over pairs of test patients
+    readout  does the readout carry over?      Spearman(ridge(z), r), the ridge fitted on training patients
+    axis     is risk one direction?            Spearman(z . axis, r), axis = mean(top risk decile) - mean(bottom decile) in training
+
+Controls beside them: `rsa_partial` (given |age difference| and |sex difference|), `rsa_age` (age alone instead of the embedding),
+`rsa_permuted` and `readout_permuted` (risks permuted over patients).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.preprocessing import StandardScaler
+
+from clef_ray.errors import DataError
+from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
+from clef_ray.evaluate.inputs import Split, check_features, patients
+from clef_ray.evaluate.result import TaskResult
+from clef_ray.evaluate.statistics import (
+    correlation,
+    pair_weights,
+    partial_correlation,
+    patient_pairs,
+    rank_covariance,
+    weighted_spearman,
+)
+
+#: Fewest patients with a known risk, in training and in test.
+LEAST_PATIENTS = 20
+
+#: Pairs grow with the square of the records: beyond this many (700 records) they are sampled, and the Mantel test takes 700 patients.
+MOST_PAIRS = 250_000
+MOST_MANTEL = 700
+
+#: Pairs whose embeddings are gathered at once; bounds memory.
+PAIR_CHUNK = 8192
+
+#: Readouts fitted on permuted risks; the resamples go round them.
+PERMUTED_FITS = 100
+
+#: A partial correlation needs this share of each rank variance left after age and sex.
+LEAST_RESIDUAL = 0.01
+
+#: Ridge strengths, chosen by generalised cross-validation within the training patients.
+ALPHAS = tuple(10.0**k for k in range(-1, 6))
+
+
+def zero_shot(
+    features_ND: NDArray[np.floating],
+    risk_N: NDArray[np.floating],
+    table: pd.DataFrame,
+    *,
+    permutations: int = 999,
+    n_boot: int = 1000,
+    seed: int = 0,
+    split: Split = Split(),  # noqa: B008  (frozen)
+) -> TaskResult:
+    """The three statistics and their controls on the test patients, with 95 % intervals over resampled patients.
+
+    features_ND: one row per record of `table`; risk_N: the score in %, NaN where it is unknown. Records whose risk, age or sex is
+    unknown are left out, so that every statistic and its control see the same records.
+
+    Estimates: `rsa`, `rsa_partial`, `rsa_age`, `rsa_permuted`, `readout`, `readout_permuted`, `axis`. Extras: `coverage` (share of
+    test records used), `n_test`, `rsa_p` (one-sided Mantel). Fewer than 20 patients or a constant risk: skipped with the reason.
+    Raises DataError for non-finite features, risks that do not match the table, or a patient on two sides of the split.
+    """
+    features_ND = check_features(features_ND, table)
+    if np.shape(risk_N) != (len(table),):
+        raise DataError(f"risks have shape {np.shape(risk_N)}; one per record is needed, ({len(table)},)")
+    rows = split.rows(table)
+    age_N, sex_N = table[["age", "sex"]].to_numpy(dtype=np.float64).T
+    records = _Records(features_ND, risk_N.astype(np.float64), age_N, sex_N, patients(table))
+    known_N = np.isfinite(records.risk) & np.isfinite(age_N) & np.isfinite(sex_N)
+    source, target = records.take(rows.train & known_N), records.take(rows.test & known_N)
+    n_test = len(target.risk)
+    extras = {"coverage": n_test / max(int(rows.test.sum()), 1), "n_test": float(n_test)}
+    if reason := _unusable(source, "training") or _unusable(target, "test"):
+        return TaskResult({}, extras, reason)
+    weights = sample_and_resamples(target.patient, n_boot, seed)
+    statistics = _pair_statistics(target, weights, seed) | _source_statistics(source, target, weights, seed)
+    extras["rsa_p"] = mantel_p(target.take(_one_record_each(target.patient, seed)), permutations, seed)
+    estimates = {name: Estimate.of(statistic) for name, statistic in statistics.items()}
+    return TaskResult(estimates, extras, None, _notes(estimates, n_test))
+
+
+@dataclass(frozen=True)
+class _Records:
+    """Aligned arrays, one entry per record: embeddings [N, D], then [N] each."""
+
+    z: NDArray[np.float64]
+    risk: NDArray[np.float64]
+    age: NDArray[np.float64]
+    sex: NDArray[np.float64]
+    patient: NDArray[np.str_]
+
+    def take(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> "_Records":
+        return _Records(
+            self.z[index], self.risk[index], self.age[index], self.sex[index], self.patient[index]
+        )
+
+
+def cosine_distances(
+    z_ND: NDArray[np.float64], i_P: NDArray[np.intp], j_P: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """1 - cos(z_i, z_j) of each pair, [P], in 0..2; 1 from a zero vector. Rounded, so that equal embeddings tie and noise is not ranked."""
+    norm_N1 = np.linalg.norm(z_ND, axis=1, keepdims=True)
+    unit_ND = z_ND / np.where(norm_N1 > 0, norm_N1, 1)
+    cosine_P = np.empty(len(i_P))
+    for start in range(0, len(i_P), PAIR_CHUNK):
+        part = slice(start, start + PAIR_CHUNK)
+        cosine_P[part] = np.einsum("pd,pd->p", unit_ND[i_P[part]], unit_ND[j_P[part]])
+    return np.asarray(np.round(1 - cosine_P, 12))
+
+
+def differences(
+    value_N: NDArray[np.float64], i_P: NDArray[np.intp], j_P: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """|v_i - v_j| of each pair, [P], rounded so that equal differences tie."""
+    return np.asarray(np.round(np.abs(value_N[i_P] - value_N[j_P]), 9))
+
+
+def permute_over_patients(
+    risk_N: NDArray[np.float64], patient_N: NDArray[np.str_], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Every patient gets the (first) risk of another patient, the same for all its records, [N]."""
+    _, first, code_N = np.unique(patient_N, return_index=True, return_inverse=True)
+    return risk_N[rng.permutation(first)[code_N]]
+
+
+def mantel_p(records: _Records, permutations: int, seed: int) -> float:
+    """One-sided p of a positive `rsa` (Mantel 1967): (1 + permutations that reach it) / (1 + permutations).
+
+    Rows and columns of the risk differences are permuted together. Needs one record per patient: then rows are exchangeable.
+    """
+    count = len(records.risk)
+    i_P, j_P = np.triu_indices(count, 1)
+    x_P = rankdata(cosine_distances(records.z, i_P, j_P))
+    x_P -= x_P.mean()
+    y_P = rankdata(differences(records.risk, i_P, j_P))
+    y_P -= y_P.mean()
+    y_NN = np.zeros((count, count))
+    y_NN[i_P, j_P] = y_NN[j_P, i_P] = y_P
+    observed = float(x_P @ y_P)
+    # Equal arrangements may differ by rounding: they count as exceeding, as the definition's >= asks.
+    slack = 1e-10 * float(np.linalg.norm(x_P) * np.linalg.norm(y_P))
+    rng = np.random.default_rng([seed, 2])
+    exceeding = 0
+    for _ in range(permutations):
+        order = rng.permutation(count)
+        exceeding += float(x_P @ y_NN[order[i_P], order[j_P]]) >= observed - slack
+    return (1 + exceeding) / (1 + permutations)
+
+
+def _unusable(records: _Records, part: str) -> str | None:
+    count = len(np.unique(records.patient))
+    if count < LEAST_PATIENTS:
+        return f"{count} {part} patients have a known risk, age and sex; {LEAST_PATIENTS} are needed"
+    if np.ptp(records.risk) == 0:
+        return f"all {part} patients have the same risk: nothing to rank"
+    return None
+
+
+def _pair_statistics(
+    records: _Records, weights_BN: NDArray[np.float64], seed: int
+) -> dict[str, NDArray[np.float64]]:
+    """The `rsa` family per weighting, [B] each."""
+    i_P, j_P = patient_pairs(records.patient, MOST_PAIRS, seed)
+    shuffled_N = permute_over_patients(records.risk, records.patient, np.random.default_rng([seed, 1]))
+    z, risk, age, sex, shuffled = range(5)
+    values = (records.risk, records.age, records.sex, shuffled_N)
+    covariance = rank_covariance(
+        [cosine_distances(records.z, i_P, j_P), *(differences(value_N, i_P, j_P) for value_N in values)],
+        pair_weights(weights_BN, i_P, j_P),
+    )
+    return {
+        "rsa": correlation(covariance, z, risk),
+        "rsa_partial": partial_correlation(covariance, z, risk, (age, sex), least_residual=LEAST_RESIDUAL),
+        "rsa_age": correlation(covariance, age, risk),
+        "rsa_permuted": correlation(covariance, z, shuffled),
+    }
+
+
+def _notes(estimates: Mapping[str, Estimate], n_test: int) -> tuple[str, ...]:
+    notes = []
+    if (pairs := n_test * (n_test - 1) // 2) > MOST_PAIRS:
+        notes.append(
+            f"rsa: a seeded sample of {MOST_PAIRS} of {pairs} pairs; p from at most {MOST_MANTEL} patients"
+        )
+    undefined = [name for name, estimate in estimates.items() if np.isnan(estimate.value)]
+    if undefined == ["rsa_partial"]:
+        notes.append("rsa_partial: undefined, age and sex determine the risk differences")
+    elif undefined:
+        notes.append(f"undefined, because something to be ranked is constant: {', '.join(undefined)}")
+    return tuple(notes)
+
+
+def _one_record_each(patient_N: NDArray[np.str_], seed: int) -> NDArray[np.intp]:
+    """The first record of each patient; of MOST_MANTEL patients drawn at random where there are more."""
+    first = np.unique(patient_N, return_index=True)[1]
+    if len(first) <= MOST_MANTEL:
+        return first
+    return np.random.default_rng([seed, 3]).choice(first, MOST_MANTEL, replace=False)
+
+
+def _source_statistics(
+    source: _Records, target: _Records, weights_BN: NDArray[np.float64], seed: int
+) -> dict[str, NDArray[np.float64]]:
+    """What the source records teach, tried on the target records: per weighting, [B] each."""
+    scaler = StandardScaler().fit(source.z)
+    source_ND, target_ND = scaler.transform(source.z), scaler.transform(target.z)
+    ridge = RidgeCV(ALPHAS).fit(source_ND, source.risk)
+    low, high = np.quantile(source.risk, [0.1, 0.9])
+    axis_D = source.z[source.risk >= high].mean(axis=0) - source.z[source.risk <= low].mean(axis=0)
+    rng = np.random.default_rng([seed, 4])
+    shuffled = [permute_over_patients(source.risk, source.patient, rng) for _ in range(PERMUTED_FITS)]
+    ignorant = Ridge(ridge.alpha_).fit(source_ND, np.column_stack(shuffled)).predict(target_ND)
+    # One permuted readout points somewhere, and that may happen to follow risk. Each resample takes the next one, so that the
+    # control's interval holds what a readout reaches that learnt from nothing, and not only the luck of the test patients.
+    permuted_B = np.empty(len(weights_BN))
+    for k, score_N in enumerate(ignorant.T):
+        permuted_B[k::PERMUTED_FITS] = weighted_spearman(score_N, target.risk, weights_BN[k::PERMUTED_FITS])
+    return {
+        "readout": weighted_spearman(ridge.predict(target_ND), target.risk, weights_BN),
+        "readout_permuted": permuted_B,
+        "axis": weighted_spearman(target.z @ axis_D, target.risk, weights_BN),
+    }

@@ -1,0 +1,78 @@
+"""Losses, one per file: pure functions of gathered tensors, so they know nothing of workers.
+
+To add a loss: write `losses/my_loss.py` with a class `MyLoss` whose constructor's parameters are its options, with `uses_risk`, and with
+`__call__(z_all, rows, pairs) -> list[Term]`. It sees every embedding of the global batch and returns the sums over the anchors `rows` only;
+training adds the sums of all workers. Take negatives from `_negatives.used` and logits from `_contrast`, and test the loss against an
+explicit loop over pairs. The contract tests find it by its file name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class RiskReference:
+    """What the training patients' risks say about any two of them; fixed before training, so no batch changes the meaning of a pair.
+
+    scale: the dissimilarity Δ that counts as far (its 99 % quantile over pairs of training patients). mean_dissimilarity: mean of D over those
+    pairs, what a pair of unknown dissimilarity gets.
+    """
+
+    scale: float
+    mean_dissimilarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """What is known of the B subjects of the global batch, in the order of the embeddings.
+
+    risk_B: risk score, NaN where unknown. completeness_B: share of the score's fields that were observed, 0 to 1. patient_B: int64 code, equal
+    for records of one patient. key: (seed, step), which choose the negatives. reference: needed by losses with `uses_risk`.
+    """
+
+    risk_B: Tensor
+    completeness_B: Tensor
+    patient_B: Tensor
+    key: tuple[int, int]
+    reference: RiskReference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One part of a loss over some anchors: its mean is total / count, both summed over workers.
+
+    name: short, for logs; coefficient: its weight in the loss; total: scalar with gradient; count: scalar without.
+    """
+
+    name: str
+    coefficient: float
+    total: Tensor
+    count: Tensor
+
+
+class Loss(Protocol):
+    """A loss of two views of B subjects; constructor parameters are its options."""
+
+    uses_risk: ClassVar[bool]
+
+    def __call__(self, z_all: Tensor, rows: Tensor, pairs: Pairs) -> list[Term]:
+        """Sums over the anchors `rows`.
+
+        z_all: [2B, D] embeddings of any norm, first view of every subject, then second view, the same on all workers, with gradient.
+        rows: [R] int64, the anchors (rows of z_all) this worker is responsible for; every row belongs to one worker.
+        """
+        ...
+
+
+def mean(total: Tensor, count: Tensor) -> Tensor:
+    """The mean total / count, and 0 (with gradient 0) where nothing was counted."""
+    return total / torch.where(count > 0, count, torch.ones_like(count))
+
+
+def reduce(terms: Sequence[Term]) -> Tensor:
+    """The scalar loss of one process: Σ coefficient * total / count."""
+    return torch.stack([term.coefficient * mean(term.total, term.count) for term in terms]).sum()

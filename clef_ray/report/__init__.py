@@ -1,0 +1,57 @@
+"""What a person reads: the comparison in the terminal, as figures, as CSV and as one HTML page.
+
+outcomes --comparison--> rows, trends --wording--> answer, caveats
+|-- terminal
+|-- figures --> PNG --+
++-- html -------------+--> report.html
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+
+from clef_ray.ablation import Outcome, Plan
+from clef_ray.report.comparison import Comparison, compare
+from clef_ray.report.figures import curve, training_curves
+from clef_ray.report.html import page
+from clef_ray.report.terminal import print_comparison
+from clef_ray.store import Store
+
+__all__ = ["Comparison", "compare", "print_comparison", "write_report"]
+
+
+def write_report(
+    store: Store, plan: Plan, outcomes: Sequence[Outcome], lineage: Mapping[str, str]
+) -> dict[str, str]:
+    """Write `<ablation>/report.html`, `curve-<metric>.png`, `training.png` and `table.csv` below `store`; returns name -> path or URI.
+
+    Figures for which there is nothing to draw are left out. Raises StorageError where the store cannot be written.
+    """
+    comparison = compare(plan, outcomes)
+    axis, headline = plan.ablation.axis, plan.ablation.headline
+    drawn = {f"curve-{m.replace('/', '-')}.png": (f"{m} over {axis}", curve(comparison, m)) for m in headline}
+    drawn["training.png"] = ("training loss over epochs", training_curves(outcomes))
+    images = {name: (title, png) for name, (title, png) in drawn.items() if png is not None}
+    html = page(plan, outcomes, comparison, lineage, dict(images.values()))
+    files = {
+        "report.html": html.encode(),
+        "table.csv": _table(outcomes).encode(),
+        **{name: png for name, (_, png) in images.items()},
+    }
+    folder = store.child(plan.ablation.name)
+    for name, content in files.items():
+        folder.write_bytes(name, content)
+    return {name: folder.path(name) for name in files}
+
+
+def _table(outcomes: Sequence[Outcome]) -> str:
+    """Long format: one line per arm, seed and metric; low and high are the patient bootstrap's, empty where there is none."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["arm", "seed", "metric", "value", "low", "high"])
+    for outcome in outcomes:
+        head = [outcome.trial.arm.name, outcome.trial.seed]
+        for result in outcome.results.values():
+            writer.writerows([*head, name, e.value, e.low, e.high] for name, e in result.estimates.items())
+            writer.writerows([*head, name, value, "", ""] for name, value in result.extras.items())
+    return out.getvalue()

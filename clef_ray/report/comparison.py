@@ -1,0 +1,123 @@
+"""What the outcomes of an ablation say, arm by arm: the whole of the table, the figures and the answer."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from clef_ray.ablation import Ablation, Arm, Outcome, Plan
+from clef_ray.evaluate.bootstrap import Estimate
+from clef_ray.report import wording
+from clef_ray.report.rows import Estimates, Interval, Row, Trend, cell, difference, point
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The rows in the plan's order, the trends along the axis, how many differences were looked at, and all of it in words."""
+
+    ablation: Ablation
+    rows: tuple[Row, ...]
+    trends: tuple[Trend, ...]
+    comparisons: int
+    answer: str
+    caveats: tuple[str, ...]
+
+    def csv(self) -> str:
+        """One line per arm and headline metric."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        writer.writerows(_record(row, metric) for row in self.rows for metric in self.ablation.headline)
+        return out.getvalue()
+
+
+_COLUMNS = [
+    "arm",
+    "family",
+    "x",
+    "metric",
+    "seeds",
+    "failed",
+    "missing",
+    "mean",
+    "sd",
+    "seeds_low",
+    "seeds_high",
+    "patients_low",
+    "patients_high",
+    "difference",
+    "difference_seeds_low",
+    "difference_seeds_high",
+    "difference_patients_low",
+    "difference_patients_high",
+    "mark",
+]
+
+
+def _record(row: Row, metric: str) -> list[object]:
+    arm, cell = row.arm, row.cells.get(metric)
+    counts = [len(cell.values) if cell else 0, row.failed, row.missing]
+    values = [cell.mean, cell.sd, *_ends(cell.seeds), *_ends(cell.patients)] if cell else [""] * 6
+    d = cell.difference if cell else None
+    against_base = [d.value, *_ends(d.seeds), *_ends(d.patients), d.mark] if d else [""] * 6
+    return [arm.name, arm.family, "" if arm.x is None else arm.x, metric, *counts, *values, *against_base]
+
+
+def _ends(interval: Interval | None) -> tuple[float | str, float | str]:
+    return (interval.low, interval.high) if interval else ("", "")
+
+
+def compare(plan: Plan, outcomes: Sequence[Outcome]) -> Comparison:
+    """Compare the plan's arms by what their trials brought. Trials without an outcome count as missing, never as a value."""
+    ablation = plan.ablation
+    arms = list({t.arm.name: t.arm for t in plan.trials}.values())
+    by_arm = {arm.name: _estimates(arm, outcomes) for arm in arms}
+    rows = tuple(_row(plan, arm, outcomes, by_arm) for arm in arms)
+    trends = tuple(_trends(ablation, rows, by_arm))
+    pairs = {
+        (r.arm.name, ablation.base, m)
+        for r in rows
+        for m in ablation.headline
+        if m in r.cells and r.cells[m].difference
+    }
+    pairs |= {(name, t.reference, ablation.headline[0]) for t in trends for name in t.differences}
+    caveats = wording.caveats(ablation, rows, len(pairs))
+    return Comparison(ablation, rows, trends, len(pairs), wording.answer(ablation, trends), caveats)
+
+
+def _estimates(arm: Arm, outcomes: Sequence[Outcome]) -> Estimates:
+    """Only finite values: NaN means that the metric could not be computed."""
+    found: dict[int, Mapping[str, Estimate | float]] = {}
+    for outcome in outcomes:
+        if outcome.trial.arm.name == arm.name and outcome.state == "COMPLETE":
+            whole: dict[str, Estimate | float] = {}
+            for result in outcome.results.values():
+                whole |= {**result.estimates, **result.extras}
+            found[outcome.trial.seed] = {name: e for name, e in whole.items() if math.isfinite(point(e))}
+    return found
+
+
+def _row(plan: Plan, arm: Arm, outcomes: Sequence[Outcome], by_arm: Mapping[str, Estimates]) -> Row:
+    own, base = by_arm[arm.name], by_arm.get(plan.ablation.base, {})
+    names = sorted({metric for metrics in own.values() for metric in metrics})
+    cells = {name: cell(own, name) for name in names}
+    if arm.name != plan.ablation.base:
+        for metric in plan.ablation.headline:
+            if metric in cells:
+                cells[metric] = replace(cells[metric], difference=difference(own, base, metric))
+    planned = sum(t.arm.name == arm.name for t in plan.trials)
+    failed = sum(o.trial.arm.name == arm.name and o.state == "FAILED" for o in outcomes)
+    return Row(arm, planned, len(own), failed, cells)
+
+
+def _trends(ablation: Ablation, rows: Sequence[Row], by_arm: Mapping[str, Estimates]) -> list[Trend]:
+    trends = []
+    for family in dict.fromkeys(r.arm.family for r in rows if r.arm.family):
+        arms = sorted((r.arm for r in rows if r.arm.family == family), key=lambda a: a.x or 0.0)
+        names = [arm.name for arm in arms]
+        reference = ablation.base if ablation.base in names else names[-1]
+        pairs = {n: difference(by_arm[n], by_arm[reference], ablation.headline[0]) for n in names}
+        kept = {name: d for name, d in pairs.items() if d is not None and name != reference}
+        trends.append(Trend(family, reference, kept))
+    return trends

@@ -1,0 +1,136 @@
+"""The numbers of a comparison: one arm's metric with its two uncertainties, and the paired difference of two arms.
+
+Over seeds: would another training run agree? A t interval, since a bootstrap over 3 or 5 seeds proves nothing (method §8). Over patients:
+would another test sample agree? A patient bootstrap of the mean over seeds. They stand side by side and are never mixed.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clef_ray.ablation import Arm
+from clef_ray.evaluate.bootstrap import (
+    Estimate,
+    paired_bootstrap,
+    paired_difference,
+    percentile_interval,
+    seed_interval,
+)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval."""
+
+    low: float
+    high: float
+
+    @property
+    def side(self) -> int:
+        """+1 above 0, -1 below, 0 where it contains 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An arm minus another one, over the n seeds that both have. An interval that cannot be had is None."""
+
+    value: float
+    n: int
+    seeds: Interval | None
+    patients: Interval | None
+
+    @property
+    def mark(self) -> str:
+        """'▲' or '▼' where both intervals exclude 0 on the same side, otherwise nothing."""
+        if self.seeds is None or self.patients is None or self.seeds.side != self.patients.side:
+            return ""
+        return {1: "▲", -1: "▼", 0: ""}[self.seeds.side]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm's metric: the value of each seed, mean and sd over seeds (sd NaN for one seed), and the two intervals of the mean."""
+
+    values: Mapping[int, float]
+    mean: float
+    sd: float
+    seeds: Interval | None
+    patients: Interval | None
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm: how many of its planned trials failed or are missing, and its metrics by name (absent where no seed has one)."""
+
+    arm: Arm
+    planned: int
+    complete: int
+    failed: int
+    cells: Mapping[str, Cell]
+
+    @property
+    def missing(self) -> int:
+        """Planned trials that have no outcome yet."""
+        return self.planned - self.complete - self.failed
+
+    @property
+    def control(self) -> bool:
+        """Whether the arm stands outside all families."""
+        return not self.arm.family
+
+
+@dataclass(frozen=True)
+class Trend:
+    """One family: each arm minus its reference (the base arm, or else its last along the axis) in the first headline metric."""
+
+    family: str
+    reference: str
+    differences: Mapping[str, Difference]
+
+
+#: One arm: seed -> metric -> its estimate, or a bare number that has no patient bootstrap.
+Estimates = Mapping[int, Mapping[str, Estimate | float]]
+
+
+def cell(own: Estimates, metric: str) -> Cell:
+    """One metric of an arm over all its seeds."""
+    found = {seed: metrics[metric] for seed, metrics in sorted(own.items()) if metric in metrics}
+    values = {seed: point(e) for seed, e in found.items()}
+    replicates = _replicates(list(found.values()))
+    patients = _interval(*percentile_interval(np.mean(replicates, axis=0))) if replicates else None
+    mean, sd, low, high = seed_interval(list(values.values()))
+    return Cell(values, mean, sd, _interval(low, high), patients)
+
+
+def difference(own: Estimates, other: Estimates, metric: str) -> Difference | None:
+    """The first arm minus the other over the seeds that both have; None where there is no such seed."""
+    common = [seed for seed in sorted(own) if seed in other and metric in own[seed] and metric in other[seed]]
+    if not common:
+        return None
+    a, b = {s: own[s][metric] for s in common}, {s: other[s][metric] for s in common}
+    over_seeds = paired_difference({s: point(e) for s, e in a.items()}, {s: point(e) for s, e in b.items()})
+    replicates = _replicates([*a.values(), *b.values()])
+    halves = replicates[: len(common)], replicates[len(common) :]
+    patients = _interval(*paired_bootstrap(*halves)) if replicates else None
+    return Difference(over_seeds.mean, len(common), _interval(over_seeds.low, over_seeds.high), patients)
+
+
+def _interval(low: float, high: float) -> Interval | None:
+    return Interval(low, high) if math.isfinite(low) and math.isfinite(high) else None
+
+
+def _replicates(estimates: Sequence[Estimate | float]) -> list[NDArray[np.float64]]:
+    """The bootstrap replicates, [n_boot] each; none at all where one has none, or where their numbers differ and so do not pair."""
+    found = [e.replicates for e in estimates if isinstance(e, Estimate)]
+    usable = len(found) == len(estimates) and len({len(r) for r in found}) == 1
+    return found if usable else []
+
+
+def point(estimate: Estimate | float) -> float:
+    """The number itself."""
+    return estimate.value if isinstance(estimate, Estimate) else estimate

@@ -1,0 +1,99 @@
+"""The comparison in words: derived from its rows and trends alone, and never saying more than both intervals do."""
+
+from collections.abc import Sequence
+
+from clef_ray.ablation import Ablation
+from clef_ray.report.rows import Difference, Row, Trend
+
+LEGEND = (
+    "▲ above / ▼ below the base arm where both 95 % intervals of the paired difference exclude 0: the t interval over seeds and the patient "
+    "bootstrap. – : no interval (one seed has no spread)."
+)
+
+
+def number(value: float) -> str:
+    """Three decimals with a true minus sign."""
+    return f"{value:.3f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def answer(ablation: Ablation, trends: Sequence[Trend]) -> str:
+    """Does the first headline metric change along the axis within each family? One sentence."""
+    metric, axis = ablation.headline[0], ablation.axis
+    if not any(trend.differences for trend in trends):
+        return f"No answer yet: no two arms of one family have {metric} on the same seed."
+    parts = []
+    if changed := [t for t in trends if _marked(t)]:
+        parts.append(
+            f"{metric} changes with {axis} within {' and within '.join(_changes(t) for t in changed)}"
+        )
+    if unclear := [t for t in trends if not _marked(t)]:
+        subject = f"{metric} changes with {axis}" if not changed else "it does"
+        start = "undetermined" if changed else "Undetermined"
+        parts.append(f"{start} at this budget whether {subject} within {_undetermined(unclear)}")
+    return "; ".join(parts) + "."
+
+
+def larger(ablation: Ablation) -> str:
+    """The command for a larger budget, empty where the ablation names none."""
+    return f"python experiments/{ablation.name}.py {ablation.larger}" if ablation.larger else ""
+
+
+def caveats(ablation: Ablation, rows: Sequence[Row], comparisons: int) -> tuple[str, ...]:
+    """What a reader must know before believing a mark, one note each."""
+    notes = []
+    planned, failed, missing = (
+        sum(c) for c in zip(*((r.planned, r.failed, r.missing) for r in rows), strict=True)
+    )
+    if failed or missing:
+        notes.append(
+            f"{failed} failed and {missing} missing of {planned} trials; every number rests on the others."
+        )
+    if max(r.complete for r in rows) < 2:
+        notes.append(
+            "One seed has no spread: no interval over seeds and no mark is possible. Use at least 3 seeds."
+        )
+    elif alike := [row.arm.name for row in rows if row.control and _looks_alike(ablation, row)]:
+        notes.append(
+            f"Not shown to be below {ablation.base} in {ablation.headline[0]}: {', '.join(alike)}. Where a control keeps up, the metric cannot "
+            "tell at this budget whether what the control lacks matters, and differences between the other arms say little."
+        )
+    notes.append(
+        f"{comparisons} differences were looked at, without correction for multiple comparisons: where nothing differs, an interval over seeds "
+        "still excludes 0 about once in 20 (both intervals together less often)."
+    )
+    return tuple(notes)
+
+
+def _looks_alike(ablation: Ablation, row: Row) -> bool:
+    cell = row.cells.get(ablation.headline[0])
+    return cell is not None and cell.difference is not None and cell.difference.mark != "▼"
+
+
+def _marked(trend: Trend) -> dict[str, Difference]:
+    return {name: d for name, d in trend.differences.items() if d.mark}
+
+
+def _changes(trend: Trend) -> str:
+    found = ", ".join(f"{name} {signed(d.value)} {d.mark}" for name, d in _marked(trend).items())
+    return f"{trend.family} (against {trend.reference}: {found})"
+
+
+def _undetermined(trends: Sequence[Trend]) -> str:
+    pairs = [(t, name, d) for t in trends for name, d in t.differences.items()]
+    if not pairs:
+        return f"{_names(trends)} (nothing to compare)"
+    trend, name, d = max(pairs, key=lambda p: abs(p[2].value))
+    n = min(p[2].n for p in pairs)
+    largest = f"the largest difference is {name} − {trend.reference} = {signed(d.value)}"
+    if n == 1:
+        return f"{_names(trends)}: one seed gives no interval ({largest})"
+    references = " / ".join(dict.fromkeys(t.reference for t in trends))
+    return f"{_names(trends)}: no arm differs from {references} in both intervals ({n} seeds; {largest})"
+
+
+def _names(trends: Sequence[Trend]) -> str:
+    return " and ".join(t.family for t in trends)

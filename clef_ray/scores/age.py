@@ -1,0 +1,18 @@
+"""Age as a score: the control that shows what a risk score adds to the birthday in it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clef_ray.scores import Covariates, ScoreResult, take
+
+
+class Age:
+    """Age in years, in the place of a risk."""
+
+    fields = ("age",)
+
+    def __call__(self, covariates: Covariates, patients_N: NDArray[np.str_]) -> ScoreResult:
+        """value_N: years."""
+        del patients_N
+        columns, observed_N = take(covariates, self.fields)
+        return ScoreResult(columns["age"], observed_N, observed_N == 1)

@@ -1,0 +1,38 @@
+"""Shards: a dataset as Parquet parts plus a manifest, written once and read by every run.
+
+    <folder>/plan.json            what is being ingested; written first, so that a second start knows what it continues
+    <folder>/part-00000.parquet   up to 500 records; part-00000.json beside it (digest, counts, quarantine) says it is complete
+    <folder>/quarantine.parquet   records that cannot be used: record, patient, reason, detail
+    <folder>/manifest.json        written last: only with it a folder is a shard folder
+
+A record's signal is its raw int16 samples, little-endian, row-major [leads, samples], as one fixed-size binary value, with gain and
+baseline per lead: `(raw - baseline) / gain` is mV. Covariates are float64 with NaN for unknown; scores are never stored. fs, leads and label
+sets are the same for all records and stand in the manifest (and in each part's schema). Parts hold the same bytes on every machine.
+
+schema.py: columns and decoding. manifest.py: the manifest. writer.py: one part. ingest.py: from a dataset to a manifest.
+corpus.py: reading. Nothing here needs Ray; `clef_ray.cluster.ingest` runs the same steps in parallel.
+"""
+
+from clef_ray.shards.corpus import Corpus, load_corpus, read_rows, read_table, row_groups
+from clef_ray.shards.ingest import Plan, ingest_local
+from clef_ray.shards.manifest import Manifest, Part
+from clef_ray.shards.schema import ROW_GROUP, SCHEMA_VERSION, decode
+from clef_ray.shards.writer import PartSummary, Quarantined, write_part
+
+__all__ = [
+    "ROW_GROUP",
+    "SCHEMA_VERSION",
+    "Corpus",
+    "Manifest",
+    "Part",
+    "PartSummary",
+    "Plan",
+    "Quarantined",
+    "decode",
+    "ingest_local",
+    "load_corpus",
+    "read_rows",
+    "read_table",
+    "row_groups",
+    "write_part",
+]

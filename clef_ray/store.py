@@ -1,0 +1,87 @@
+"""One folder, local or in an object store, with the few operations that runs, shards and reports need.
+
+A path or URI (`storage`, `/data/x`, `s3://bucket/x`) goes through pyarrow's file systems, which Ray uses too. Local writes are atomic:
+a reader sees the old file or the new one, never half of it.
+"""
+
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from clef_ray.errors import StorageError
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder named by a path or URI. Names are relative to it, with forward slashes."""
+
+    uri: str
+
+    def _at(self, name: str) -> tuple[pafs.FileSystem, str]:
+        root = self.uri if "://" in self.uri else str(Path(self.uri).absolute())
+        try:
+            filesystem, path = pafs.FileSystem.from_uri(root)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StorageError(f"cannot open storage {self.uri!r}: {error}") from error
+        return filesystem, f"{path}/{name}" if name else path
+
+    @property
+    def local(self) -> bool:
+        """Whether this is a folder of this machine's file system."""
+        return "://" not in self.uri or self.uri.startswith("file://")
+
+    def child(self, name: str) -> "Store":
+        return Store(f"{self.uri.rstrip('/')}/{name}")
+
+    def path(self, name: str = "") -> str:
+        """The name's full path or URI, as other libraries take it; absolute where local."""
+        base = self.uri.rstrip("/") if "://" in self.uri else str(Path(self.uri).absolute())
+        return f"{base}/{name}" if name else base
+
+    def exists(self, name: str = "") -> bool:
+        filesystem, path = self._at(name)
+        return bool(filesystem.get_file_info(path).type != pafs.FileType.NotFound)
+
+    def list(self, prefix: str = "") -> list[str]:
+        """Names of the files and folders directly below `prefix`, sorted; empty where there is none."""
+        filesystem, path = self._at(prefix)
+        found = filesystem.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+        return sorted(str(info.base_name) for info in found)
+
+    def open_input(self, name: str) -> pa.NativeFile:
+        """Random-access input; StorageError where there is no such file."""
+        filesystem, path = self._at(name)
+        try:
+            return filesystem.open_input_file(path)
+        except OSError as error:
+            raise StorageError(f"cannot read {self.path(name)}: {error}") from error
+
+    def read_bytes(self, name: str) -> bytes:
+        with self.open_input(name) as stream:
+            return bytes(stream.read())
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write atomically (an object store's put is atomic by itself). StorageError where it cannot be written."""
+        filesystem, path = self._at(name)
+        local = isinstance(filesystem, pafs.LocalFileSystem)
+        target = f"{path}.{uuid.uuid4().hex[:8]}.tmp" if local else path
+        try:
+            if local:
+                filesystem.create_dir(os.path.dirname(path), recursive=True)
+            with filesystem.open_output_stream(target) as stream:
+                stream.write(data)
+            if local:
+                os.replace(target, path)
+        except OSError as error:
+            raise StorageError(f"cannot write {self.path(name)}: {error}") from error
+
+    def check_writable(self) -> None:
+        """StorageError with the reason when nothing can be written here."""
+        name = f".writable-{uuid.uuid4().hex[:8]}"
+        self.write_bytes(name, b"")
+        filesystem, path = self._at(name)
+        filesystem.delete_file(path)

@@ -1,0 +1,131 @@
+"""One trial: pretrain, then evaluate; each part is skipped where the store holds its result. No Ray.
+
+`storage/runs/<fingerprint>/` holds a run: checkpoint.pt (while it trains), encoder.pt and pretrain.json (once COMPLETE), and
+`evaluate/<fingerprint>.npz`, one file per task.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clef_ray.augment import window
+from clef_ray.ablation import Outcome, Trial
+from clef_ray.config import Run, Spec, evaluation_fingerprint
+from clef_ray.datasets import COVARIATES
+from clef_ray.distributed import Context, LocalContext
+from clef_ray.errors import DataError
+from clef_ray.evaluate.embedder import Embedder
+from clef_ray.evaluate.run import TaskResult, run_task
+from clef_ray.registry import METHODS, SCORES, TASKS
+from clef_ray.scores import risk
+from clef_ray.shards import Corpus
+from clef_ray.store import Store
+from clef_ray.train.loop import RECORD, Feed, MemoryFeed, Trainer, build_encoder, complete, finish
+from clef_ray.train.plan import ReadPlan
+from clef_ray.train.subjects import subjects, training_rows
+
+Listen = Callable[[dict[str, float]], None]
+
+
+def run_store(storage: str, run: Run) -> Store:
+    """Where a run lies."""
+    return Store(storage).child("runs").child(run.fingerprint())
+
+
+def record_of(store: Store) -> dict[str, Any]:
+    """A COMPLETE run's record: history, seconds, leakage counts."""
+    record: dict[str, Any] = json.loads(store.read_bytes(RECORD))
+    return record
+
+
+def pretrain(
+    run: Run, table: pd.DataFrame, row_groups: NDArray[np.int64], feed: Feed, context: Context
+) -> None:
+    """Pretrain a run unless its store holds it already. Every worker of a group calls this; rank 0 writes."""
+    if complete(context.store):
+        return
+    run, begin = run.canonical(), time.perf_counter()
+    rows = training_rows(run, table)
+    history: list[dict[str, float]] = []
+    if METHODS.get(run.method.name).trains:
+        plan = ReadPlan(rows, row_groups[rows], run.optimiser.batch, run.seed)
+        trainer = Trainer(run, subjects(run, table), plan, feed, context)
+        history, encoder = trainer.fit(), trainer.encoder
+    else:
+        encoder = build_encoder(run)
+    if context.rank == 0:
+        held_out = table.loc[~table["fold"].isin(run.train_folds), "patient"].nunique()
+        facts = {
+            "leads": list(feed.leads),
+            "records": len(rows),
+            "patients": int(table["patient"].iloc[rows].nunique()),
+            "patients_excluded": int(held_out),
+            "workers": context.world_size,
+            "seconds": time.perf_counter() - begin,
+        }
+        finish(run, encoder, history, context.store, facts)
+
+
+def pretrain_here(run: Run, corpus: Corpus, store: Store, listen: Listen | None = None, device: str = "auto") -> None:
+    """Pretrain in this process on a corpus in memory."""
+    feed = MemoryFeed(corpus.signals_NCT, corpus.leads)
+    pretrain(run, corpus.table, corpus.groups, feed, LocalContext(store, device, listen))
+
+
+def evaluate(run: Run, tasks: Sequence[Spec], corpus: Corpus, store: Store, device: str = "auto") -> dict[str, TaskResult]:
+    """Every task's result on the corpus' held-out folds; tasks whose result is stored are read, not run."""
+    results: dict[str, TaskResult] = {}
+    features: dict[str, NDArray[np.float32]] = {}
+    for spec in tasks:
+        name = f"evaluate/{evaluation_fingerprint(run, spec, corpus.manifest.fingerprint)}.npz"
+        if store.exists(name):
+            results[spec.name] = TaskResult.from_bytes(store.read_bytes(name))
+            continue
+        task = spec.build(TASKS)
+        if task.lead not in corpus.leads:
+            raise DataError(f"task {spec.name!r} needs lead {task.lead}; the shards hold {', '.join(corpus.leads)}")
+        if task.lead not in features:
+            x_NT = corpus.signals_NCT[:, corpus.leads.index(task.lead)]
+            x_NT = x_NT[:, : window(run.signals, x_NT.shape[1])]
+            features[task.lead] = Embedder.load(store.path(), device).features(x_NT)
+        risk_N = _task_risk(task, corpus.table)
+        manifest = corpus.manifest
+        result = run_task(task, features[task.lead], corpus.table, manifest.label_sets, manifest.headline, risk_N)
+        store.write_bytes(name, result.to_bytes())
+        results[spec.name] = result
+    return results
+
+
+def _task_risk(task: Any, table: pd.DataFrame) -> NDArray[np.float64] | None:
+    """The score a zero-shot task correlates with. Missing fields other than age and sex stand at their centre (method §1.5)."""
+    if task.kind != "zeroshot":
+        return None
+    score = SCORES.get(task.score)()
+    covariates: Mapping[str, NDArray[np.float64]] = {c: table[c].to_numpy(dtype=np.float64) for c in COVARIATES}
+    return risk(score, covariates, table["patient"].to_numpy(dtype=str), "centre").value_N
+
+
+def load_outcome(trial: Trial, tasks: Sequence[Spec], data: str, storage: str) -> Outcome | None:
+    """A finished trial from the store, or None where its pretraining or a task is missing."""
+    store = run_store(storage, trial.run)
+    if not complete(store):
+        return None
+    results: dict[str, TaskResult] = {}
+    for spec in tasks:
+        name = f"evaluate/{evaluation_fingerprint(trial.run, spec, data)}.npz"
+        if not store.exists(name):
+            return None
+        results[spec.name] = TaskResult.from_bytes(store.read_bytes(name))
+    record = record_of(store)
+    return Outcome(
+        trial,
+        "COMPLETE",
+        results,
+        record["history"],
+        {"pretrain": record["seconds"]},
+    )

@@ -1,0 +1,82 @@
+"""Arms x seeds: what becomes a trial, and which trials are one run."""
+
+from dataclasses import replace
+
+import pytest
+
+from clef_ray.ablation import Ablation, Arm, plan
+from clef_ray.errors import ConfigError
+
+ABLATION = Ablation(
+    name="demo",
+    question="?",
+    expect="",
+    arms=(
+        Arm("clef-7", {"method": "clef", "loss.negatives": 7}, "CLEF", 7),
+        Arm("clef-31", {"method": "clef", "loss.negatives": 31}, "CLEF", 31),
+        Arm("simclr-7", {"method": "simclr", "loss.negatives": 7}, "SimCLR", 7),
+        Arm("random", {"method": "random"}),
+    ),
+    base="clef-7",
+    seeds=(0, 1, 2),
+    tasks=("diagnosis",),
+    headline=("probe/auroc",),
+    axis="negatives per anchor",
+    settings={"optimiser.batch": 32, "optimiser.epochs": 4},
+    smoke={"optimiser.epochs": 1},
+)
+
+
+def test_every_arm_meets_every_seed_and_settings_reach_the_run():
+    made = plan(ABLATION, "data")
+    assert [(t.arm.name, t.seed) for t in made.trials][:4] == [("clef-7", 0), ("clef-7", 1), ("clef-7", 2), ("clef-31", 0)]
+    assert len(made.unique()) == 12
+    assert {t.run.optimiser.epochs for t in made.trials} == {4}
+    assert {t.run.optimiser.epochs for t in plan(ABLATION, "data", smoke=True).trials} == {1}
+
+
+def test_two_arms_that_are_the_same_run_are_trained_once():
+    twin = replace(ABLATION, arms=(*ABLATION.arms, Arm("again", {"loss.negatives": 7, "loss.alpha": 0.2})))
+    made = plan(twin, "data")
+    assert len(made.trials) == 15
+    assert len(made.unique()) == 12
+
+
+def test_a_users_loss_option_reaches_the_arms_that_have_it():
+    made = plan(ABLATION, "data", settings={"loss.alpha": "0.5", "loss.temperature": "0.1"}, seeds=1)
+    losses = {t.arm.name: t.run.canonical().loss for t in made.trials}
+    assert dict(losses["clef-7"].options)["alpha"] == 0.5
+    assert losses["simclr-7"].name == "ntxent"
+    assert dict(losses["simclr-7"].options)["temperature"] == 0.1
+    assert dict(losses["simclr-7"].options)["negatives"] == 7
+    assert losses["random"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"arms": ["clef-8"]}, ["unknown arm 'clef-8'", "clef-7"]),
+        ({"seeds": 0}, ["--seeds 0"]),
+        ({"settings": {"loss.negatives": "3"}}, ["loss.negatives", "clef-7", "--arms"]),
+        ({"settings": {"loss.beta": "3"}}, ["loss.beta"]),
+        ({"settings": {"optimiser.batch": "8"}}, ["31 negatives", "at most 14", "2B-2"]),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_starts(options, words):
+    with pytest.raises(ConfigError) as error:
+        plan(ABLATION, "data", **options)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_the_plans_identity_follows_runs_and_tasks_not_names():
+    one = plan(ABLATION, "data")
+    assert one.fingerprint() == plan(ABLATION, "data").fingerprint()
+    assert one.fingerprint() != plan(ABLATION, "other").fingerprint()
+    assert one.on("other").fingerprint() == plan(ABLATION, "other").fingerprint()
+    assert one.fingerprint() != plan(replace(ABLATION, tasks=("score_spearman",)), "data").fingerprint()
+
+
+def test_differing_settings_are_the_ones_a_comparison_should_show():
+    assert {"loss.negatives", "loss", "method", "seed"} <= set(plan(ABLATION, "data").differing_settings())
+    assert "optimiser.batch" not in plan(ABLATION, "data", arms=["clef-7", "clef-31"]).differing_settings()

@@ -1,0 +1,99 @@
+"""Configuration: strict, typed, and one fingerprint per piece of science."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clef_ray.config import Run, Spec, fingerprint, flatten, from_dict, override, spec, task_spec, to_dict
+from clef_ray.errors import ConfigError
+from clef_ray.registry import LOSSES, METHODS
+
+
+def test_a_run_survives_the_way_to_json_and_back():
+    run = override(Run(data="abc", seed=3), {"loss": "guided", "loss.alpha": 0.1, "optimiser.epochs": 7}).canonical()
+    assert from_dict(Run, to_dict(run)) == run
+
+
+def test_strings_from_the_command_line_become_the_types_of_the_switches():
+    run = override(Run(), {"optimiser.epochs": "7", "signals.band": "0.5, 30", "loss.negatives": "31", "loss.alpha": "0"})
+    assert run.optimiser.epochs == 7
+    assert run.signals.band == (0.5, 30.0)
+    assert dict(run.loss.options)["negatives"] == 31
+    assert dict(run.loss.options)["alpha"] == 0.0
+    assert dict(override(run, {"loss.negatives": "none"}).loss.options)["negatives"] is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"optimizer.epochs": 3}, ["optimizer.epochs", "optimiser.epochs"]),
+        ({"optimiser.epoch": 3}, ["optimiser.epoch", "Did you mean 'optimiser.epochs'"]),
+        ({"optimiser.epochs": "many"}, ["optimiser.epochs", "'many'", "int"]),
+        ({"optimiser.epochs": 1.5}, ["1.5", "int"]),
+        ({"optimiser.epochs": True}, ["True", "int"]),
+        ({"loss": "guide"}, ["unknown loss 'guide'", "Did you mean 'guided'"]),
+        ({"loss.alpa": 1}, ["alpa", "Did you mean 'alpha'"]),
+        ({"score": "score3"}, ["unknown risk score", "Did you mean 'score2'"]),
+        ({"score.region": "moon"}, ["moon", "moderate"]),
+        ({"imputation": "mean"}, ["mean", "centre"]),
+        ({"encoder.size": "XL"}, ["XL", "S"]),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_allowed(settings, words):
+    with pytest.raises(ConfigError) as error:
+        override(Run(), settings)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_the_fingerprint_covers_the_science_and_nothing_else():
+    base = Run(data="abc")
+    different = [
+        {"optimiser.lr": 2e-4},
+        {"loss.alpha": 0.3},
+        {"score.region": "low"},
+        {"method": "simclr"},
+        {"signals.fs": 100},
+        {"seed": 1},
+        {"optimiser.precision": "bf16"},
+    ]
+    marks = [override(base, d).fingerprint() for d in different]
+    assert len({base.fingerprint(), *marks}) == len(different) + 1
+    assert replace(base, data="other").fingerprint() != base.fingerprint()
+    assert override(base, {"loss": "guided"}).fingerprint() == base.fingerprint(), "the method's default, spelled out"
+    assert override(base, {"optimiser.lr": "1e-4"}).fingerprint() == base.fingerprint(), "the default, as text"
+
+
+def test_switches_that_a_method_never_reads_do_not_make_another_run():
+    simclr = override(Run(), {"method": "simclr"})
+    assert override(simclr, {"score.region": "low"}).fingerprint() == simclr.fingerprint()
+    random = override(Run(), {"method": "random"})
+    assert override(random, {"optimiser.lr": 1.0, "views.noise_mv": 0}).fingerprint() == random.fingerprint()
+    assert override(random, {"seed": 1}).fingerprint() != random.fingerprint()
+
+
+@given(st.dictionaries(st.text(max_size=5), st.floats(allow_nan=False) | st.integers() | st.text(max_size=5), max_size=5))
+def test_a_fingerprint_does_not_depend_on_the_order_of_keys(content):
+    assert fingerprint(content) == fingerprint(dict(reversed(list(content.items()))))
+
+
+def test_flatten_names_components_by_their_own_key():
+    flat = flatten(to_dict(Run().canonical()))
+    assert flat["loss"] == "guided"
+    assert flat["loss.temperature"] == 0.07
+    assert flat["optimiser.epochs"] == 100
+
+
+def test_a_task_is_written_as_name_and_options():
+    task = task_spec("score_spearman:permutations=9,lead=II")
+    assert task.name == "score_spearman"
+    assert dict(task.options)["permutations"] == 9
+    with pytest.raises(ConfigError, match="diagnosis"):
+        task_spec("diagnosi")
+
+
+def test_a_spec_holds_every_option_so_that_a_new_default_is_a_new_run():
+    assert {k for k, _ in spec(LOSSES, "guided").options} == set(LOSSES.schema("guided"))
+    assert spec(METHODS, "clef") == Spec("clef", (("head", "none"),))
