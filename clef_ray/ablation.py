@@ -86,7 +86,9 @@ class Outcome:
         """All metrics of all tasks: point estimates and extras under their names."""
         merged: dict[str, float] = {}
         for result in self.results.values():
-            merged |= {name: estimate.value for name, estimate in result.estimates.items()} | dict(result.extras)
+            merged |= {name: estimate.value for name, estimate in result.estimates.items()} | dict(
+                result.extras
+            )
         return merged
 
 
@@ -114,7 +116,9 @@ class Plan:
     def fingerprint(self) -> str:
         """The identity of the whole comparison: its MLflow parent run is found by it."""
         runs = sorted({t.run.fingerprint() for t in self.trials})
-        return fingerprint({"ablation": self.ablation.name, "runs": runs, "tasks": [t.to_dict() for t in self.tasks]})
+        return fingerprint(
+            {"ablation": self.ablation.name, "runs": runs, "tasks": [t.to_dict() for t in self.tasks]}
+        )
 
     def differing_settings(self) -> list[str]:
         """The configuration keys in which the trials differ, sorted: what a comparison should show."""
@@ -142,20 +146,28 @@ def plan(
     user = dict(settings or {})
     for arm in chosen:
         if clash := sorted(set(user) & set(arm.settings)):
-            raise ConfigError(f"--set {clash[0]}: arm {arm.name!r} of {ablation.name} varies this itself; choose other arms with --arms")
+            raise ConfigError(
+                f"--set {clash[0]}: arm {arm.name!r} of {ablation.name} varies this itself; choose other arms with --arms"
+            )
     common = {**ablation.settings, **(ablation.smoke if smoke else {}), **user}
     numbers = ablation.seeds if seeds is None else tuple(range(seeds))
     taken: set[str] = set()
-    trials = []
+    trials: list[Trial] = []
     for arm in chosen:
         settings = _ordered({**common, **arm.settings})
-        for seed in numbers:
-            trials.append(Trial(arm, seed, _apply(Run(data=data, seed=seed), settings, user, taken)))
+        trials += [
+            Trial(arm, seed, _apply(Run(data=data, seed=seed), settings, user, taken)) for seed in numbers
+        ]
     if unused := set(user) - taken:
         raise ConfigError(f"--set {min(unused)}: no arm of {ablation.name} has a loss with this option")
     for trial in trials:
         _check(trial)
-    return Plan(ablation, tuple(trials), tuple(task_spec(t) for t in ablation.tasks), data)
+    tasks = tuple(task_spec(t) for t in ablation.tasks)
+    if len({t.name for t in tasks}) < len(tasks):
+        raise ConfigError(
+            f"{ablation.name}: a task is listed twice; its metrics would overwrite each other. Tasks: {', '.join(ablation.tasks)}"
+        )
+    return Plan(ablation, tuple(trials), tasks, data)
 
 
 def _ordered(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,9 @@ def window(signals: Signals, samples: int) -> int:
     """Samples of the training window, cut from a record's beginning. ConfigError where the records are shorter."""
     wanted = round(signals.seconds * signals.fs)
     if wanted > samples:
-        raise ConfigError(f"signals.seconds {signals.seconds}: the records last {samples / signals.fs:g} s; choose a shorter window")
+        raise ConfigError(
+            f"signals.seconds {signals.seconds}: the records last {samples / signals.fs:g} s; choose a shorter window"
+        )
     return wanted
 
 
@@ -98,7 +100,9 @@ def choose_leads(views: Views, leads: tuple[str, ...], key: int, record_B: Tenso
     """Row indices [B] of the lead each view uses. `random`: two uniform draws, the second made equal with probability same_lead."""
     if views.lead != "random":
         if views.lead not in leads:
-            raise ConfigError(f"views.lead {views.lead!r}: the shards hold {', '.join(leads)}; `random` uses them all")
+            raise ConfigError(
+                f"views.lead {views.lead!r}: the shards hold {', '.join(leads)}; `random` uses them all"
+            )
         fixed = torch.full_like(record_B, leads.index(views.lead))
         return fixed, fixed
     first = (uniform(fold(key, "lead a"), record_B) * len(leads)).long()
@@ -136,7 +140,13 @@ def _mask(x_BT: Tensor, record_B: Tensor, key: int, views: Views) -> Tensor:
 
 
 def two_views(
-    x_BCT: Tensor, record_B: Tensor, leads: tuple[str, ...], seed: int, epoch: int, signals: Signals, views: Views
+    x_BCT: Tensor,
+    record_B: Tensor,
+    leads: tuple[str, ...],
+    seed: int,
+    epoch: int,
+    signals: Signals,
+    views: Views,
 ) -> Tensor:
     """Both views of a batch: [2B, T], view a in rows 0..B-1, view b in rows B..2B-1. Keyed by (seed, epoch, record, view)."""
     key = fold("views", seed, epoch)

@@ -170,7 +170,9 @@ def _component(key: str, value: Any, where: str) -> Spec | None:
         return spec(_COMPONENTS[key], value, {}, where)
     if isinstance(value, Mapping) and "name" in value:
         return spec(_COMPONENTS[key], value["name"], {k: v for k, v in value.items() if k != "name"}, where)
-    raise ConfigError(f"{where}: {value!r} is not a component; give a name, or a mapping with 'name' and its options")
+    raise ConfigError(
+        f"{where}: {value!r} is not a component; give a name, or a mapping with 'name' and its options"
+    )
 
 
 def override(run: Run, settings: Mapping[str, Any]) -> Run:
@@ -184,11 +186,12 @@ def override(run: Run, settings: Mapping[str, Any]) -> Run:
         if head not in known:
             raise unknown("configuration key", key, _all_keys(run))
         if not tail:
-            run = replace(run, **{head: _value(typing.get_type_hints(Run)[head], head, value, head)})
+            new: Any = _value(typing.get_type_hints(Run)[head], head, value, head)
         elif head in _COMPONENTS:
-            run = replace(run, **{head: _override_component(run, head, tail, value)})
+            new = _override_component(run, head, tail, value)
         else:
-            run = replace(run, **{head: _override_section(getattr(run, head), head, tail, value, _all_keys(run))})
+            new = _override_section(getattr(run, head), head, tail, value, _all_keys(run))
+        run = replace(run, **{head: new})
     return run
 
 

@@ -4,6 +4,7 @@ No Ray here. With one worker nothing is communicated and no process group is nee
 """
 
 import io
+import pickle
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -65,8 +66,10 @@ def load_state(store: Store, name: str) -> dict[str, Any]:
     raw = store.read_bytes(name)
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, torch.serialization.pickle.UnpicklingError) as error:
-        raise StorageError(f"{store.path(name)} is not a clef_ray checkpoint, or is damaged: {error}") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise StorageError(
+            f"{store.path(name)} is not a clef_ray checkpoint, or is damaged: {error}"
+        ) from error
     return state
 
 
@@ -99,8 +102,9 @@ def gather_views(z_2bD: Tensor, context: Context) -> tuple[Tensor, Tensor]:
     rows = torch.cat([slots, slots + b * context.world_size])
     if context.world_size == 1:
         return z_2bD, rows
-    parts = _Gather.apply(z_2bD).unflatten(0, (context.world_size, 2, b))
-    return parts.transpose(0, 1).flatten(0, 2), rows
+    gathered: Tensor = _Gather.apply(z_2bD)  # type: ignore[no-untyped-call]
+    parts = gathered.reshape(context.world_size, 2, b, -1)
+    return parts.transpose(0, 1).reshape(2 * b * context.world_size, -1), rows
 
 
 def sum_over_workers(values: Tensor, context: Context) -> Tensor:
@@ -120,5 +124,5 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter], context: Context) ->
         group = [g for g in gradients if g.dtype == dtype]
         flat = torch.cat([g.flatten() for g in group])
         dist.all_reduce(flat)
-        for gradient, part in zip(group, flat.split([g.numel() for g in group]), strict=True):
+        for gradient, part in zip(group, torch.split(flat, [g.numel() for g in group]), strict=True):
             gradient.copy_(part.view_as(gradient))

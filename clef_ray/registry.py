@@ -108,7 +108,9 @@ class Registry:
     def names(self) -> tuple[str, ...]:
         """All names, from the directory listing; imports nothing."""
         folder = Path(__file__).parent / self.package.split(".", 1)[1].replace(".", "/")
-        return tuple(sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_")))
+        return tuple(
+            sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_"))
+        )
 
     def get(self, name: str, where: str = "") -> Any:
         """The component's class. Unknown name: ConfigError with the near match and the list."""

@@ -4,7 +4,6 @@ A path or URI (`storage`, `/data/x`, `s3://bucket/x`) goes through pyarrow's fil
 a reader sees the old file or the new one, never half of it.
 """
 
-import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +70,11 @@ class Store:
         target = f"{path}.{uuid.uuid4().hex[:8]}.tmp" if local else path
         try:
             if local:
-                filesystem.create_dir(os.path.dirname(path), recursive=True)
+                filesystem.create_dir(str(Path(path).parent), recursive=True)
             with filesystem.open_output_stream(target) as stream:
                 stream.write(data)
             if local:
-                os.replace(target, path)
+                Path(target).replace(path)
         except OSError as error:
             raise StorageError(f"cannot write {self.path(name)}: {error}") from error
 

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clef_ray.augment import window
 from clef_ray.ablation import Outcome, Trial
+from clef_ray.augment import window
 from clef_ray.config import Run, Spec, evaluation_fingerprint
 from clef_ray.datasets import COVARIATES
 from clef_ray.distributed import Context, LocalContext
@@ -71,13 +71,17 @@ def pretrain(
         finish(run, encoder, history, context.store, facts)
 
 
-def pretrain_here(run: Run, corpus: Corpus, store: Store, listen: Listen | None = None, device: str = "auto") -> None:
+def pretrain_here(
+    run: Run, corpus: Corpus, store: Store, listen: Listen | None = None, device: str = "auto"
+) -> None:
     """Pretrain in this process on a corpus in memory."""
     feed = MemoryFeed(corpus.signals_NCT, corpus.leads)
     pretrain(run, corpus.table, corpus.groups, feed, LocalContext(store, device, listen))
 
 
-def evaluate(run: Run, tasks: Sequence[Spec], corpus: Corpus, store: Store, device: str = "auto") -> dict[str, TaskResult]:
+def evaluate(
+    run: Run, tasks: Sequence[Spec], corpus: Corpus, store: Store, device: str = "auto"
+) -> dict[str, TaskResult]:
     """Every task's result on the corpus' held-out folds; tasks whose result is stored are read, not run."""
     results: dict[str, TaskResult] = {}
     features: dict[str, NDArray[np.float32]] = {}
@@ -88,14 +92,18 @@ def evaluate(run: Run, tasks: Sequence[Spec], corpus: Corpus, store: Store, devi
             continue
         task = spec.build(TASKS)
         if task.lead not in corpus.leads:
-            raise DataError(f"task {spec.name!r} needs lead {task.lead}; the shards hold {', '.join(corpus.leads)}")
+            raise DataError(
+                f"task {spec.name!r} needs lead {task.lead}; the shards hold {', '.join(corpus.leads)}"
+            )
         if task.lead not in features:
             x_NT = corpus.signals_NCT[:, corpus.leads.index(task.lead)]
             x_NT = x_NT[:, : window(run.signals, x_NT.shape[1])]
             features[task.lead] = Embedder.load(store.path(), device).features(x_NT)
         risk_N = _task_risk(task, corpus.table)
         manifest = corpus.manifest
-        result = run_task(task, features[task.lead], corpus.table, manifest.label_sets, manifest.headline, risk_N)
+        result = run_task(
+            task, features[task.lead], corpus.table, manifest.label_sets, manifest.headline, risk_N
+        )
         store.write_bytes(name, result.to_bytes())
         results[spec.name] = result
     return results
@@ -106,7 +114,9 @@ def _task_risk(task: Any, table: pd.DataFrame) -> NDArray[np.float64] | None:
     if task.kind != "zeroshot":
         return None
     score = SCORES.get(task.score)()
-    covariates: Mapping[str, NDArray[np.float64]] = {c: table[c].to_numpy(dtype=np.float64) for c in COVARIATES}
+    covariates: Mapping[str, NDArray[np.float64]] = {
+        c: table[c].to_numpy(dtype=np.float64) for c in COVARIATES
+    }
     return risk(score, covariates, table["patient"].to_numpy(dtype=str), "centre").value_N
 
 

@@ -25,7 +25,10 @@ ABLATION = Ablation(
     expect="More negatives help zero-shot Spearman up to a point; guidance by permuted risks does not help at all.",
     arms=(
         *(Arm(f"clef-{n}", {"method": "clef", "loss.negatives": n}, family="CLEF", x=n) for n in NEGATIVES),
-        *(Arm(f"simclr-{n}", {"method": "simclr", "loss.negatives": n}, family="SimCLR", x=n) for n in NEGATIVES),
+        *(
+            Arm(f"simclr-{n}", {"method": "simclr", "loss.negatives": n}, family="SimCLR", x=n)
+            for n in NEGATIVES
+        ),
         Arm("clef-127-permuted", {"method": "clef", "loss.negatives": 127, "score": "permuted"}),
         Arm("random", {"method": "random"}),
     ),

@@ -29,7 +29,12 @@ ABLATION = Ablation(
 
 def test_every_arm_meets_every_seed_and_settings_reach_the_run():
     made = plan(ABLATION, "data")
-    assert [(t.arm.name, t.seed) for t in made.trials][:4] == [("clef-7", 0), ("clef-7", 1), ("clef-7", 2), ("clef-31", 0)]
+    assert [(t.arm.name, t.seed) for t in made.trials][:4] == [
+        ("clef-7", 0),
+        ("clef-7", 1),
+        ("clef-7", 2),
+        ("clef-31", 0),
+    ]
     assert len(made.unique()) == 12
     assert {t.run.optimiser.epochs for t in made.trials} == {4}
     assert {t.run.optimiser.epochs for t in plan(ABLATION, "data", smoke=True).trials} == {1}

@@ -45,7 +45,9 @@ def test_a_band_that_does_not_fit_the_rate_is_refused(band):
         preprocess(ecg_like(1, 1000, 100), Signals(fs=100.0, band=band))
 
 
-@pytest.mark.parametrize(("kind", "inside"), [("wander", (0.05, 0.6)), ("electrode", (0.5, 8)), ("motion", (5, 45))])
+@pytest.mark.parametrize(
+    ("kind", "inside"), [("wander", (0.05, 0.6)), ("electrode", (0.5, 8)), ("motion", (5, 45))]
+)
 def test_noise_has_the_asked_rms_in_its_own_band(kind, inside):
     length, fs = 1400, 100.0
     spectrum = noise_spectra(length, fs)[NOISES.index(kind)]
@@ -91,20 +93,24 @@ def test_every_view_is_standardised_and_masks_have_the_asked_length():
             runs.append(zero.sum())
             assert not np.allclose(masked, whole)
     assert 70 <= len(runs) <= 130, "a fifth of 500"
-    assert 100 <= min(runs) and max(runs) <= 301
+    assert min(runs) >= 100
+    assert max(runs) <= 301
 
 
 def test_leads_are_drawn_as_published():
     leads = tuple("abcdefghijkl")
     x = torch.zeros(20_000, 12, 64)
-    x += torch.arange(12)[None, :, None] + torch.arange(64)  # a ramp whose mean tells the lead, before standardising
+    x += torch.arange(12)[None, :, None] + torch.arange(
+        64
+    )  # a ramp whose mean tells the lead, before standardising
     from clef_ray.augment import choose_leads
 
     first, second = choose_leads(Views(lead="random", same_lead=0.8), leads, 5, torch.arange(20_000))
     assert torch.bincount(first, minlength=12).min() > 1500
     assert (first == second).float().mean().item() == pytest.approx(0.8 + 0.2 / 12, abs=0.01)
     one, other = choose_leads(Views(lead="c"), leads, 5, torch.arange(10))
-    assert one.eq(2).all() and other.eq(2).all()
+    assert one.eq(2).all()
+    assert other.eq(2).all()
     with pytest.raises(ConfigError, match="V9"):
         choose_leads(Views(lead="V9"), leads, 5, torch.arange(10))
 

@@ -12,12 +12,16 @@ from clef_ray.registry import LOSSES, METHODS
 
 
 def test_a_run_survives_the_way_to_json_and_back():
-    run = override(Run(data="abc", seed=3), {"loss": "guided", "loss.alpha": 0.1, "optimiser.epochs": 7}).canonical()
+    run = override(
+        Run(data="abc", seed=3), {"loss": "guided", "loss.alpha": 0.1, "optimiser.epochs": 7}
+    ).canonical()
     assert from_dict(Run, to_dict(run)) == run
 
 
 def test_strings_from_the_command_line_become_the_types_of_the_switches():
-    run = override(Run(), {"optimiser.epochs": "7", "signals.band": "0.5, 30", "loss.negatives": "31", "loss.alpha": "0"})
+    run = override(
+        Run(), {"optimiser.epochs": "7", "signals.band": "0.5, 30", "loss.negatives": "31", "loss.alpha": "0"}
+    )
     assert run.optimiser.epochs == 7
     assert run.signals.band == (0.5, 30.0)
     assert dict(run.loss.options)["negatives"] == 31
@@ -62,8 +66,12 @@ def test_the_fingerprint_covers_the_science_and_nothing_else():
     marks = [override(base, d).fingerprint() for d in different]
     assert len({base.fingerprint(), *marks}) == len(different) + 1
     assert replace(base, data="other").fingerprint() != base.fingerprint()
-    assert override(base, {"loss": "guided"}).fingerprint() == base.fingerprint(), "the method's default, spelled out"
-    assert override(base, {"optimiser.lr": "1e-4"}).fingerprint() == base.fingerprint(), "the default, as text"
+    assert override(base, {"loss": "guided"}).fingerprint() == base.fingerprint(), (
+        "the method's default, spelled out"
+    )
+    assert override(base, {"optimiser.lr": "1e-4"}).fingerprint() == base.fingerprint(), (
+        "the default, as text"
+    )
 
 
 def test_switches_that_a_method_never_reads_do_not_make_another_run():
@@ -74,7 +82,11 @@ def test_switches_that_a_method_never_reads_do_not_make_another_run():
     assert override(random, {"seed": 1}).fingerprint() != random.fingerprint()
 
 
-@given(st.dictionaries(st.text(max_size=5), st.floats(allow_nan=False) | st.integers() | st.text(max_size=5), max_size=5))
+@given(
+    st.dictionaries(
+        st.text(max_size=5), st.floats(allow_nan=False) | st.integers() | st.text(max_size=5), max_size=5
+    )
+)
 def test_a_fingerprint_does_not_depend_on_the_order_of_keys(content):
     assert fingerprint(content) == fingerprint(dict(reversed(list(content.items()))))
 

@@ -81,7 +81,7 @@ def test_the_table_comes_back_as_the_dataset_gave_it(source, shards):
         np.testing.assert_array_equal(read[name], given[name])  # NaN where NaN
     for name in ("superclass", "subclass", "rhythm", "form", "diagnostic"):
         assert read[f"label_{name}"].tolist() == given[f"label_{name}"].tolist()
-    assert (read.groupby("patient")["fold"].nunique() == 1).all()
+    assert not read[["patient", "fold"]].drop_duplicates()["patient"].duplicated().any()
 
 
 def test_stored_signals_are_raw_int16_without_a_copy(source, shards):
@@ -279,7 +279,7 @@ def test_what_is_not_a_shard_folder_says_so(tmp_path, shards):
         Manifest.load(str(tmp_path))
     newer = dataclasses.replace(Manifest.load(str(shards)), schema_version=99)
     (tmp_path / "manifest.json").write_text(json.dumps(newer.to_dict()))
-    with pytest.raises(DataError, match="schema version 99.*up to 1"):
+    with pytest.raises(DataError, match=r"schema version 99.*up to 1"):
         Manifest.load(str(tmp_path))
 
 

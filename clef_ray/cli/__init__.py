@@ -51,7 +51,9 @@ def guarded(action: Callable[[], int]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted. What is finished is kept; the same command goes on from there.", file=sys.stderr)
+        print(
+            "\nInterrupted. What is finished is kept; the same command goes on from there.", file=sys.stderr
+        )
         return 130
 
 

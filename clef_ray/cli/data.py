@@ -43,7 +43,9 @@ def find(data: str, fs: float) -> str | Raw:
     if Store(data).exists(MANIFEST):
         return data
     if "://" in data:
-        raise DataError(f"--data {data}: there is no {MANIFEST}; give a folder of shards made by `clef-ray ingest`")
+        raise DataError(
+            f"--data {data}: there is no {MANIFEST}; give a folder of shards made by `clef-ray ingest`"
+        )
     folder = Path(data)
     if not folder.exists():
         if "/" in data:
@@ -66,7 +68,9 @@ def _options(name: str, text: str) -> dict[str, Any]:
     return DATASETS.options(name, {k.strip(): v.strip() for k, _, v in pairs}, f"--data {name}")
 
 
-def prepare(data: str, fs: float, storage: str, ingest: Callable[[str, Mapping[str, Any], str], Manifest]) -> str:
+def prepare(
+    data: str, fs: float, storage: str, ingest: Callable[[str, Mapping[str, Any], str], Manifest]
+) -> str:
     """The folder of shards behind `data`, ingested with `ingest(name, options, out)` where that has not been done."""
     found = find(data, fs)
     if isinstance(found, str):

@@ -54,25 +54,42 @@ def show(draft: Plan, data: str, storage: str, request: Request, console: Consol
     found = find(data, run.signals.fs)
     folder = found if isinstance(found, str) else found.default_folder(storage)
     unique = draft.unique()
-    say = lambda text: console.print(text, highlight=False, soft_wrap=True)  # noqa: E731
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
     arms, seeds = dict.fromkeys(t.arm.name for t in draft.trials), dict.fromkeys(t.seed for t in draft.trials)
     say(f"[bold]{draft.ablation.question}[/]")
-    say(f"{len(arms)} arms x {len(seeds)} seeds = {len(draft.trials)} trials, {len(unique)} after de-duplication: {', '.join(arms)}")
+    say(
+        f"{len(arms)} arms x {len(seeds)} seeds = {len(draft.trials)} trials, {len(unique)} after de-duplication: {', '.join(arms)}"
+    )
     left = [t.run for t in unique]
     if Store(folder).exists(MANIFEST):
         manifest = Manifest.load(folder)
         table = read_table(folder)
         concrete = draft.on(manifest.fingerprint)
-        left = [t.run for t in concrete.unique() if load_outcome(t, draft.tasks, concrete.data, storage) is None]
-        say(f"data: {folder} ({manifest.records} records of {manifest.patients} patients); {len(unique) - len(left)} trials are finished")
+        left = [
+            t.run for t in concrete.unique() if load_outcome(t, draft.tasks, concrete.data, storage) is None
+        ]
+        say(
+            f"data: {folder} ({manifest.records} records of {manifest.patients} patients); {len(unique) - len(left)} trials are finished"
+        )
     else:
         assert not isinstance(found, str), "a folder of shards has a manifest"
         table = found.build().table()
-        say(f"data: {len(table)} records of {table['patient'].nunique()} patients, to be ingested into {folder}")
+        say(
+            f"data: {len(table)} records of {table['patient'].nunique()} patients, to be ingested into {folder}"
+        )
     room = check(request)
-    say(f"capacity: {room.concurrent} trials at once, each {request.workers_per_trial} worker(s) of {request.cpus_per_worker:g} CPU, {request.gpus_per_worker:g} GPU")
+    say(
+        f"capacity: {room.concurrent} trials at once, each {request.workers_per_trial} worker(s) of {request.cpus_per_worker:g} CPU, {request.gpus_per_worker:g} GPU"
+    )
     trained = [r for r in left if METHODS.get(r.method.name).trains]
     steps = training_steps(trained, len(training_rows(run, table)))
-    seconds = steps * step_seconds(trained[0]) / room.concurrent / request.workers_per_trial if trained else 0.0
-    say(f"left to do: {len(left)} trials, {steps} training steps; about {seconds / 60:.1f} min of pretraining on CPUs like this one's, evaluation not counted")
+    seconds = (
+        steps * step_seconds(trained[0]) / room.concurrent / request.workers_per_trial if trained else 0.0
+    )
+    say(
+        f"left to do: {len(left)} trials, {steps} training steps; about {seconds / 60:.1f} min of pretraining on CPUs like this one's, evaluation not counted"
+    )
     return 0

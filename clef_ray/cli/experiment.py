@@ -29,18 +29,58 @@ Starting the same command again goes on: finished trials are found by their fing
 def add_options(parser: "Parser") -> None:
     """The options every experiment has."""
     add = parser.add_argument
-    add("--data", default="synthetic", metavar="PATH|URI|NAME", help="shards, a dataset's folder, or NAME[:key=value,...] (default: synthetic)")
+    add(
+        "--data",
+        default="synthetic",
+        metavar="PATH|URI|NAME",
+        help="shards, a dataset's folder, or NAME[:key=value,...] (default: synthetic)",
+    )
     add("--seeds", type=int, metavar="N", help="seeds 0..N-1 (default: the experiment's)")
     add("--arms", nargs="+", default=[], metavar="ARM", help="only these arms (default: all)")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, e.g. optimiser.epochs=50; repeatable")
-    add("--workers-per-trial", type=int, default=1, metavar="N", help="Ray Train workers of one trial (default: 1)")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a setting, e.g. optimiser.epochs=50; repeatable",
+    )
+    add(
+        "--workers-per-trial",
+        type=int,
+        default=1,
+        metavar="N",
+        help="Ray Train workers of one trial (default: 1)",
+    )
     add("--cpus-per-worker", type=float, default=1.0, metavar="X", help="CPUs of one worker (default: 1)")
-    add("--gpus-per-worker", type=float, default=0.0, metavar="X", help="GPUs of one worker, fractions allowed (default: 0)")
-    add("--address", metavar="HOST:PORT", help="a running Ray cluster, or `auto` (default: a local Ray, stopped at the end)")
-    add("--storage", default="storage", metavar="URI", help="where shards, runs and reports lie (default: storage)")
+    add(
+        "--gpus-per-worker",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="GPUs of one worker, fractions allowed (default: 0)",
+    )
+    add(
+        "--address",
+        metavar="HOST:PORT",
+        help="a running Ray cluster, or `auto` (default: a local Ray, stopped at the end)",
+    )
+    add(
+        "--storage",
+        default="storage",
+        metavar="URI",
+        help="where shards, runs and reports lie (default: storage)",
+    )
     add("--tracking-uri", metavar="URI", help="MLflow server or database (default: SQLite below --storage)")
-    add("--smoke", action="store_true", help="a minimal version that shows that everything works; its numbers mean nothing")
-    add("--dry-run", action="store_true", help="say what would run, with capacity and estimated time, and stop")
+    add(
+        "--smoke",
+        action="store_true",
+        help="a minimal version that shows that everything works; its numbers mean nothing",
+    )
+    add(
+        "--dry-run",
+        action="store_true",
+        help="say what would run, with capacity and estimated time, and stop",
+    )
 
 
 def main(ablation: "Ablation", argv: Sequence[str] | None = None) -> int:
@@ -145,12 +185,19 @@ def _closing_words(
 ) -> None:
     for outcome in outcomes:
         if outcome.state == "FAILED":
-            console.print(f"[red]FAILED[/] {outcome.trial.arm.name} seed {outcome.trial.seed}: {outcome.reason}", highlight=False)
+            console.print(
+                f"[red]FAILED[/] {outcome.trial.arm.name} seed {outcome.trial.seed}: {outcome.reason}",
+                highlight=False,
+            )
     console.print(f"Report:    {files['report.html']}", highlight=False, soft_wrap=True)
     if arguments.tracking_uri:
         console.print(f"MLflow UI: {arguments.tracking_uri}", highlight=False)
     else:
-        ui = "make ui" if arguments.storage == "storage" else f"mlflow ui --backend-store-uri sqlite:///{arguments.storage}/mlflow/mlflow.db"
+        ui = (
+            "make ui"
+            if arguments.storage == "storage"
+            else f"mlflow ui --backend-store-uri sqlite:///{arguments.storage}/mlflow/mlflow.db"
+        )
         console.print(f"MLflow UI: {ui}   then open http://127.0.0.1:5000", highlight=False, soft_wrap=True)
 
 
@@ -172,7 +219,10 @@ def _commit() -> str:
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],  # noqa: S607 - whichever git the user has
-            capture_output=True, text=True, check=True, timeout=10,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         )
     except (OSError, subprocess.SubprocessError):
         return "unknown"

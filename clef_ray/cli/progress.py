@@ -1,10 +1,17 @@
 """What a person sees while a sweep runs: bars in a terminal, one line per finished trial everywhere."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from clef_ray.ablation import Outcome, Plan, Trial
 from clef_ray.tracking import Tracker
@@ -24,8 +31,14 @@ class Display:
         self.epochs = sum(t.run.canonical().optimiser.epochs for t in plan.unique())
         self.done = 0
         self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-            console=console, transient=True, disable=not console.is_terminal,
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
         )
 
     def __enter__(self) -> Self:
@@ -33,13 +46,15 @@ class Display:
         self.bar = self.progress.add_task("epochs of all trials", total=self.epochs)
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self.progress.stop()
 
     def start(self, trial: Trial) -> None: ...
 
     def epoch(self, trial: Trial, metrics: Mapping[str, float]) -> None:
-        self.progress.update(self.bar, advance=1, description=f"{_name(trial)} loss {metrics.get('loss', float('nan')):.3f}")
+        self.progress.update(
+            self.bar, advance=1, description=f"{_name(trial)} loss {metrics.get('loss', float('nan')):.3f}"
+        )
 
     def end(self, outcome: Outcome) -> None:
         self.done += 1
@@ -47,7 +62,10 @@ class Display:
         shown = "  ".join(f"{m} {found[m]:.3f}" for m in self.metrics if m in found)
         wall = f"{outcome.seconds['wall']:.1f} s" if "wall" in outcome.seconds else ""
         text = shown if outcome.state == "COMPLETE" else f"[red]FAILED[/] {outcome.reason}"
-        self.console.print(f"[dim]{self.done:>3}/{self.total}[/] {_name(outcome.trial):<24} {wall:>8}  {text}", highlight=False)
+        self.console.print(
+            f"[dim]{self.done:>3}/{self.total}[/] {_name(outcome.trial):<24} {wall:>8}  {text}",
+            highlight=False,
+        )
 
 
 class Recorder:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import RayTaskError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -41,14 +40,20 @@ def ingest(
     return plan.carry_out(store, max_bad, write)
 
 
-def _task(item: dict[str, Any], name: str, options: Mapping[str, Any], out: str) -> dict[str, int]:
-    """One part, in a Ray task: the dataset is made anew there, and gets only the part's rows."""
-    dataset: Dataset = DATASETS.get(name)(**options)
-    summary = write_part(dataset, pickle.loads(item["rows"]), Store(out), item["file"])  # noqa: S301 - our own rows, see below
-    return {"records": summary.part.records, "quarantined": len(summary.quarantined)}
+def _task(item: dict[str, Any], name: str, options: Mapping[str, Any], out: str) -> dict[str, Any]:
+    """One part, in a Ray task: the dataset is made anew there, and gets only the part's rows.
+
+    An error that the user can put right is handed over as a result: raised here, it would arrive wrapped in Ray's own, with the cause lost.
+    """
+    try:
+        dataset: Dataset = DATASETS.get(name)(**options)
+        summary = write_part(dataset, pickle.loads(item["rows"]), Store(out), item["file"])  # noqa: S301 - rows pickled below
+    except ClefRayError as error:
+        return {"records": 0, "error": pickle.dumps(error)}
+    return {"records": summary.part.records + len(summary.quarantined), "error": b""}
 
 
-def _write_parts(plan: Plan, files: list[str], task: partial[dict[str, int]], progress: bool) -> None:
+def _write_parts(plan: Plan, files: list[str], task: partial[dict[str, Any]], progress: bool) -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -63,18 +68,7 @@ def _write_parts(plan: Plan, files: list[str], task: partial[dict[str, int]], pr
     )
     with Progress(*columns, console=console, disable=not (progress and console.is_terminal)) as bar:
         shown = bar.add_task("ingest", total=sum(len(plan.rows(file)) for file in files))
-        try:
-            for done in ray.data.from_items(items, override_num_blocks=len(items)).map(task).iter_rows():
-                bar.advance(shown, done["records"] + done["quarantined"])
-        except RayTaskError as error:
-            raise _cause(error) from error
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The error a user can act on, below the layers Ray wraps around it; the error itself where there is none."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ClefRayError):
-            return seen
-        seen = getattr(seen, "cause", None) or seen.__cause__
-    return error
+        for done in ray.data.from_items(items, override_num_blocks=len(items)).map(task).iter_rows():
+            if done["error"]:
+                raise pickle.loads(done["error"])  # noqa: S301 - pickled by our own task
+            bar.advance(shown, done["records"])

@@ -7,6 +7,7 @@ needs, and deliver them in order, so that both ways give the same batches.
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,13 @@ def held_bytes(manifest: Manifest, fs: float, leads: tuple[str, ...]) -> int:
 
 def fits(manifest: Manifest, fs: float, leads: tuple[str, ...]) -> bool:
     """Whether the corpus can be held in the object store of the running cluster."""
-    return held_bytes(manifest, fs, leads) <= HELD_SHARE * ray.cluster_resources().get("object_store_memory", 0.0)
+    store = float(ray.cluster_resources().get("object_store_memory", 0.0))
+    return held_bytes(manifest, fs, leads) <= HELD_SHARE * store
 
 
-def _read_part(batch: dict[str, NDArray[Any]], folder: str, fs: float, leads: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+def _read_part(
+    batch: dict[str, NDArray[Any]], folder: str, fs: float, leads: tuple[str, ...]
+) -> dict[str, NDArray[Any]]:
     rows = np.arange(int(batch["start"][0]), int(batch["stop"][0]))
     return {"row": rows, "x": read_rows(folder, rows, fs, leads)}
 
@@ -48,8 +52,8 @@ def materialise(folder: str, fs: float, leads: tuple[str, ...]) -> Corpus:
     """Read all shards through Ray Data, in parallel, into one Corpus."""
     _ordered()
     manifest = Manifest.load(folder)
-    edges = np.cumsum([0, *(part.records for part in manifest.parts)])
-    spans = [{"start": int(a), "stop": int(b)} for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    edges = np.cumsum([0, *(part.records for part in manifest.parts)]).tolist()
+    spans = [{"start": start, "stop": stop} for start, stop in pairwise(edges)]
     read = partial(_read_part, folder=folder, fs=fs, leads=leads)
     parts = ray.data.from_items(spans, override_num_blocks=len(spans)).map_batches(read, batch_size=1)
     signals: NDArray[np.float32] | None = None
@@ -72,7 +76,13 @@ def _windows(plan: ReadPlan, epochs: range) -> list[dict[str, int]]:
 
 
 def _read_window(
-    batch: dict[str, NDArray[Any]], plan: ReadPlan, rank: int, world_size: int, folder: str, fs: float, leads: tuple[str, ...]
+    batch: dict[str, NDArray[Any]],
+    plan: ReadPlan,
+    rank: int,
+    world_size: int,
+    folder: str,
+    fs: float,
+    leads: tuple[str, ...],
 ) -> Iterator[dict[str, NDArray[Any]]]:
     first, last = int(batch["first"][0]), int(batch["last"][0])
     slices = list(plan.slices(int(batch["epoch"][0]), rank, world_size))[first:last]
@@ -93,7 +103,13 @@ class RayFeed:
             return
         _ordered()
         read = partial(
-            _read_window, plan=plan, rank=rank, world_size=world_size, folder=self.folder, fs=self.fs, leads=self.leads
+            _read_window,
+            plan=plan,
+            rank=rank,
+            world_size=world_size,
+            folder=self.folder,
+            fs=self.fs,
+            leads=self.leads,
         )
         # The workers of a trial hold the CPUs they were given; reading must not wait for others (nothing may hang in PENDING).
         records = ray.data.from_items(windows, override_num_blocks=len(windows)).map_batches(

@@ -4,18 +4,21 @@ The store is the truth: what it holds is not run again, and Tune's own state is 
 trials of several workers start a Ray Train group. How many run at once is computed before the start (capacity.py).
 """
 
+import logging
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import ray
 from ray import tune
 
 from clef_ray.ablation import Outcome, Plan, Trial
-from clef_ray.cluster.capacity import Request, check
+from clef_ray.cluster.capacity import DRIVER_CPUS, Request, check
 from clef_ray.cluster.stream import HELD_SHARE, fits, held_bytes, materialise
 from clef_ray.cluster.trainer import Source, pretrain_in_group, pretrain_in_process
 from clef_ray.config import Run, Spec
@@ -23,9 +26,6 @@ from clef_ray.errors import CapacityError, ClefRayError, DataError
 from clef_ray.shards import Corpus, Manifest
 from clef_ray.store import Store
 from clef_ray.trial import evaluate, load_outcome, run_store
-
-#: A trial of several workers keeps a process that waits for them.
-DRIVER_CPUS = 0.1
 
 
 class Watcher(Protocol):
@@ -67,10 +67,12 @@ def _device(request: Request) -> str:
     return "cuda" if request.gpus_per_worker > 0 and request.workers_per_trial == 1 else "cpu"
 
 
-class _Bridge(tune.Callback):
+class _Bridge(tune.Callback):  # type: ignore[misc]
     """Tune's callbacks, told to the watchers. Holds nothing that is pickled with Tune's own state."""
 
-    def __init__(self, plan: Plan, trials: Sequence[Trial], storage: str, watchers: Sequence[Watcher]) -> None:
+    def __init__(
+        self, plan: Plan, trials: Sequence[Trial], storage: str, watchers: Sequence[Watcher]
+    ) -> None:
         self.plan, self.trials, self.storage, self.watchers = plan, trials, storage, watchers
         self.started: dict[int, float] = {}
         self.seconds: dict[int, dict[str, float]] = {}
@@ -79,13 +81,15 @@ class _Bridge(tune.Callback):
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
-    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         number = trial.config["trial"]
         self.started[number] = time.perf_counter()
         for watcher in self.watchers:
             watcher.start(self.trials[number])
 
-    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any) -> None:  # noqa: ARG002
+    def on_trial_result(
+        self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any
+    ) -> None:
         number = trial.config["trial"]
         if "evaluate_seconds" in result:
             self.seconds[number] = {"evaluate": float(result["evaluate_seconds"])}
@@ -94,7 +98,7 @@ class _Bridge(tune.Callback):
             for watcher in self.watchers:
                 watcher.epoch(self.trials[number], metrics)
 
-    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         number = trial.config["trial"]
         outcome = load_outcome(self.trials[number], self.plan.tasks, self.plan.data, self.storage)
         if outcome is None:
@@ -105,7 +109,7 @@ class _Bridge(tune.Callback):
         for watcher in self.watchers:
             watcher.end(replace(outcome, seconds=seconds))
 
-    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self._fail(trial.config["trial"], _cause(trial))
 
     def _fail(self, number: int, reason: str) -> None:
@@ -119,13 +123,9 @@ _EPOCH = ("epoch", "lr", "records_per_second", "seconds")
 
 def _cause(trial: Any) -> str:
     """The last line of a failed trial's traceback: the error itself."""
-    path = trial.error_file
-    if path and os.path.exists(path):
-        with open(path, encoding="utf-8") as handle:
-            lines = [line.strip() for line in handle if line.strip()]
-        if lines:
-            return lines[-1]
-    return "failed without a message"
+    path = Path(trial.error_file or "")
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    return next((line for line in reversed(lines) if line), "failed without a message")
 
 
 def run_sweep(
@@ -136,6 +136,8 @@ def run_sweep(
     Raises CapacityError before anything starts when the cluster cannot hold one trial, StorageError when nothing can be written.
     A failed trial does not stop the others. KeyboardInterrupt leaves finished epochs in the store; the same call goes on.
     """
+    # Tune's processes work in folders of their own: every place is named in full.
+    folder, storage = Store(folder).path(), Store(storage).path()
     Store(storage).check_writable()
     missing = [t for t in plan.unique() if load_outcome(t, plan.tasks, plan.data, storage) is None]
     bridge = _Bridge(plan, missing, storage, watchers)
@@ -150,7 +152,9 @@ def _work(plan: Plan, missing: Sequence[Trial], folder: str, storage: str, reque
     runs = [t.run for t in missing]
     rates = {r.signals.fs for r in runs}
     if len(rates) > 1:
-        raise ClefRayError(f"the arms use different rates ({sorted(rates)} Hz); run them as separate experiments")
+        raise ClefRayError(
+            f"the arms use different rates ({sorted(rates)} Hz); run them as separate experiments"
+        )
     manifest, fs = Manifest.load(folder), rates.pop()
     seen, judged = _training_leads(runs, manifest), _task_leads(plan.tasks, manifest)
     wanted = tuple(lead for lead in manifest.leads if lead in {*seen, *judged})
@@ -169,21 +173,23 @@ def _work(plan: Plan, missing: Sequence[Trial], folder: str, storage: str, reque
 def _training_leads(runs: Sequence[Run], manifest: Manifest) -> tuple[str, ...]:
     """The leads pretraining reads: all where one run draws them at random."""
     policies = {r.views.lead for r in runs}
-    return manifest.leads if "random" in policies else tuple(lead for lead in manifest.leads if lead in policies)
+    return (
+        manifest.leads if "random" in policies else tuple(lead for lead in manifest.leads if lead in policies)
+    )
 
 
 def _task_leads(tasks: Sequence[Spec], manifest: Manifest) -> tuple[str, ...]:
     leads = {str(dict(task.options)["lead"]) for task in tasks}
     if absent := leads - set(manifest.leads):
-        raise DataError(f"a task needs lead {', '.join(sorted(absent))}; the shards hold {', '.join(manifest.leads)}")
+        raise DataError(
+            f"a task needs lead {', '.join(sorted(absent))}; the shards hold {', '.join(manifest.leads)}"
+        )
     return tuple(lead for lead in manifest.leads if lead in leads)
 
 
 def _tune(work: Work, bridge: _Bridge, at_once: int) -> None:
     request = work.request
-    resources = (
-        request.worker_resources() if request.workers_per_trial == 1 else {"CPU": DRIVER_CPUS}
-    )
+    resources = request.worker_resources() if request.workers_per_trial == 1 else {"CPU": DRIVER_CPUS}
     with tempfile.TemporaryDirectory(prefix="clef_ray-tune-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(_trial, work=work), resources),
@@ -191,7 +197,22 @@ def _tune(work: Work, bridge: _Bridge, at_once: int) -> None:
             tune_config=tune.TuneConfig(max_concurrent_trials=at_once, reuse_actors=True),
             run_config=tune.RunConfig(name="sweep", storage_path=scratch, verbose=0, callbacks=[bridge]),
         )
-        tuner.fit()
+        with _quiet():
+            tuner.fit()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Tune's own reports and warnings off: the watchers tell what happens, and every failure keeps its reason."""
+    logger = logging.getLogger("ray.tune")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the newer reporter prints every failure even at verbose=0
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        del os.environ["RAY_AIR_NEW_OUTPUT"]
 
 
 def _collect(plan: Plan, storage: str, bridge: _Bridge) -> list[Outcome]:
@@ -207,5 +228,7 @@ def _collect(plan: Plan, storage: str, bridge: _Bridge) -> list[Outcome]:
         if outcome is None:
             outcome = Outcome(trial, "FAILED", reason=reasons.get(mark, "did not finish"))
         shared = None if owner is trial else f"{owner.arm.name} seed {owner.seed}"
-        outcomes.append(replace(outcome, shared_with=shared, seconds={**outcome.seconds, **seconds.get(mark, {})}))
+        outcomes.append(
+            replace(outcome, shared_with=shared, seconds={**outcome.seconds, **seconds.get(mark, {})})
+        )
     return outcomes

@@ -57,6 +57,10 @@ class TrainContext:
 
 
 def _tables(source: Source) -> tuple[Any, NDArray[np.int64]]:
+    """Everything but the signals, and the row group of each record."""
+    if source.corpus is not None:
+        held: Corpus = ray.get(source.corpus)
+        return held.table, held.groups
     return read_table(source.folder), row_groups(Manifest.load(source.folder))
 
 

@@ -6,7 +6,7 @@ samples, called in parallel by ingestion. Both use the field's names and the uni
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -75,10 +75,17 @@ class Dataset(Protocol):
     headline: the label set that comparisons are made on by default.
     """
 
-    label_sets: ClassVar[Mapping[str, tuple[str, ...]]]
-    headline: ClassVar[str]
-    citation: ClassVar[str]
-    licence: ClassVar[str]
+    @property
+    def label_sets(self) -> Mapping[str, tuple[str, ...]]: ...
+
+    @property
+    def headline(self) -> str: ...
+
+    @property
+    def citation(self) -> str: ...
+
+    @property
+    def licence(self) -> str: ...
 
     @property
     def fs(self) -> float: ...

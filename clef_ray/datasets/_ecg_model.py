@@ -56,15 +56,22 @@ def dipole(rhythm: Rhythm, beats: Beats, waves: Waves, premature: Waves, samples
     stretch = np.cbrt(effective_rr)[:, None] - 1
     centre_BK[:, T : T + 1] *= 1 + stretch
     centre_BK[:, ST : ST + 1] *= 1 + 0.6 * stretch
-    vector_BK3 = np.where(early[..., None], premature.vector_K3, waves.vector_K3) * beats.gain_B[:, None, None]
+    vector_BK3 = (
+        np.where(early[..., None], premature.vector_K3, waves.vector_K3) * beats.gain_B[:, None, None]
+    )
     vector_BK3[:, T] *= beats.t_gain_B[:, None]
     vector_BK3 = _tilt(vector_BK3, beats.tilt_B)
     first_B = np.round((rhythm.onset_B - BEFORE) * fs).astype(np.int64)
     window = int((BEFORE + AFTER) * fs)
     shift_BK = (first_B / fs)[:, None] - rhythm.onset_B[:, None] - centre_BK
-    rise_BK, fall_BK = np.where(early, premature.rise_K, waves.rise_K), np.where(early, premature.fall_K, waves.fall_K)
+    rise_BK, fall_BK = (
+        np.where(early, premature.rise_K, waves.rise_K),
+        np.where(early, premature.fall_K, waves.fall_K),
+    )
     time_BKW = shift_BK.astype(np.float32)[..., None] + np.arange(window, dtype=np.float32) / np.float32(fs)
-    rate_BKW = np.where(time_BKW < 0, (1 / rise_BK).astype(np.float32)[..., None], (1 / fall_BK).astype(np.float32)[..., None])
+    rate_BKW = np.where(
+        time_BKW < 0, (1 / rise_BK).astype(np.float32)[..., None], (1 / fall_BK).astype(np.float32)[..., None]
+    )
     shape_BKW = np.exp(np.float32(-0.5) * np.square(time_BKW * rate_BKW))
     beat_B3W = vector_BK3.astype(np.float32).transpose(0, 2, 1) @ shape_BKW
     return _overlap(beat_B3W, first_B, samples)
@@ -73,7 +80,11 @@ def dipole(rhythm: Rhythm, beats: Beats, waves: Waves, premature: Waves, samples
 def _tilt(vector_BK3: Array, tilt_B: Array) -> Array:
     angle = np.radians(tilt_B)[:, None]
     x, y = vector_BK3[..., 0], vector_BK3[..., 1]
-    turned = (x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle), vector_BK3[..., 2])
+    turned = (
+        x * np.cos(angle) - y * np.sin(angle),
+        x * np.sin(angle) + y * np.cos(angle),
+        vector_BK3[..., 2],
+    )
     return np.stack(turned, axis=-1)
 
 

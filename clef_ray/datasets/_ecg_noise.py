@@ -19,11 +19,13 @@ def electrode_noise(
     rng: np.random.Generator, electrodes: int, samples: int, fs: float, breath_hz: float, scale: float
 ) -> NDArray[np.float32]:
     """[electrodes, samples] in mV. A record's noise level is log-normal around `scale` 1; 0 is a clean record."""
-    length = scipy.fft.next_fast_len(samples + int(fs), real=True)  # the period of the transform exceeds the record
+    # The transform's period exceeds the record, so that its end does not lead back to its start.
+    length = scipy.fft.next_fast_len(samples + int(fs), real=True)
     frequency = np.arange(1, int(BANDWIDTH * length / fs), dtype=np.float32) * (fs / length)
-    wander, muscle, mains, breath = np.exp(rng.normal(np.log([0.04, 0.009, 0.003, 0.02]), [0.6, 0.5, 0.8, 0.6]))
-    power = _share(frequency, 1 / (1 + (frequency / 0.25) ** 4)) * wander**2
-    power += _share(frequency, frequency**2 / (1 + (frequency / 45) ** 2) ** 2) * muscle**2
+    typical, spread = [0.04, 0.009, 0.003, 0.02], [0.6, 0.5, 0.8, 0.6]
+    wander, muscle, mains, breath = np.exp(rng.normal(np.log(typical), spread))  # mV RMS
+    power = _share(1 / (1 + (frequency / 0.25) ** 4)) * wander**2
+    power += _share(frequency**2 / (1 + (frequency / 45) ** 2) ** 2) * muscle**2
     spectrum = np.zeros((electrodes, frequency.size + 1), dtype=np.complex64)
     white = rng.standard_normal((electrodes, frequency.size, 2), dtype=np.float32)
     # A bin whose real and imaginary parts have variance (length/2)^2 p adds p to the signal's variance.
@@ -33,13 +35,14 @@ def electrode_noise(
     time = np.arange(samples, dtype=np.float32) / np.float32(fs)
     hum_2T = _sine(time, rng.normal(MAINS, 0.02), rng), _sine(time, breath_hz, rng)
     coupling_E2 = (rng.normal(0, 1, (electrodes, 2)) * (mains, breath)).astype(np.float32)
-    return ((noise + coupling_E2 @ np.stack(hum_2T)) * np.float32(scale)).astype(np.float32)
+    return np.asarray((noise + coupling_E2 @ np.stack(hum_2T)) * np.float32(scale), dtype=np.float32)
 
 
-def _share(frequency: NDArray[np.float32], density: NDArray[np.float32]) -> NDArray[np.float32]:
+def _share(density: NDArray[np.float32]) -> NDArray[np.float32]:
     """The density over the frequencies, summing to 1."""
-    return (density / density.sum()).astype(np.float32)
+    return np.asarray(density / density.sum(), dtype=np.float32)
 
 
 def _sine(time: NDArray[np.float32], hz: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    return np.sin(np.float32(2 * math.pi * hz) * time + np.float32(rng.uniform(0, 2 * math.pi)))
+    phase = np.float32(rng.uniform(0, 2 * math.pi))
+    return np.asarray(np.sin(np.float32(2 * math.pi * hz) * time + phase), dtype=np.float32)

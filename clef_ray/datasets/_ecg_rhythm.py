@@ -23,7 +23,9 @@ def sinus(rng: np.random.Generator, seconds: float, rate: float, sdnn: float, br
     count = int(seconds / mean * 1.3) + 4
     time = np.arange(count) * mean
     phase = rng.uniform(0, 2 * math.pi, 2)
-    waves = np.sin(2 * math.pi * breath_hz * time + phase[0]) + 0.8 * np.sin(2 * math.pi * 0.1 * time + phase[1])
+    waves = np.sin(2 * math.pi * breath_hz * time + phase[0]) + 0.8 * np.sin(
+        2 * math.pi * 0.1 * time + phase[1]
+    )
     shape = (waves + 0.6 * rng.standard_normal(count)) / 1.085  # variance 0.5 + 0.32 + 0.36
     return _place(rng, np.maximum(mean + sdnn / 1000 * shape, 0.6 * mean))
 

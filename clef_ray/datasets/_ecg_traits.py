@@ -24,12 +24,11 @@ class Trait(NamedTuple):
 
 
 #: Bases, spreads and limits: adults' normal values (Rijnbeek, J Electrocardiol 2014;47:914; Palhares, BMC Cardiovasc Disord 2017;17:152).
-#: Directions of the slopes, with sizes in the sources' order of magnitude where they give one, else our choice [C]:
-#: age (PR, P and QTc longer, QRS axis leftward, about linear in age): Modena, J Clin Med 2022;11:3737. HRV falls with age: Umetani,
-#: J Am Coll Cardiol 1998;31:593. Women: shorter QRS, longer QTc, higher rate, lower voltage, ST and T: Rijnbeek 2014.
-#: BMI (leftward axis, longer PR, P, QRS and QTc, higher rate): Frank, J Am Coll Cardiol 1986;7:295. Lower limb voltage with BMI [C].
-#: Smoking: higher rate (Linneberg, Circ Cardiovasc Genet 2015;8:832); vertical P axis as in lung disease, size [C].
-#: Diabetes: less HRV (Singh, Am J Cardiol 2000;86:309), higher rate [C]. Pressure: voltage, left atrium, wider QRS-T angle [C].
+#: The sources below give the slopes' directions; their sizes, and slopes named in none of them, are our choice [C].
+#: Age: longer PR and QTc, leftward QRS axis (Modena primary care, J Clin Med 2022;11:3737); less HRV (Umetani, J Am Coll Cardiol
+#: 1998;31:593). Women: shorter QRS, longer QTc, lower voltage, higher rate (Rijnbeek 2014); lower ST and T (Surawicz, J Am Coll
+#: Cardiol 2002;40:1870). BMI: leftward axis, lower voltage (Kurisu, IJC Metab Endocr 2015, doi 10.1016/j.ijcme.2015.10.006).
+#: Smoking: higher rate (Linneberg, Circ Cardiovasc Genet 2015;8:832). Diabetes: less HRV (Singh, Am J Cardiol 2000;86:309).
 TRAITS: Mapping[str, Trait] = {
     "rate": Trait(68, 8, 52, 98, {"smoker": 4, "diabetes": 4, "sex": 3, "bmi": 1}),  # beats/min
     "log_sdnn": Trait(math.log(28), 0.45, 1.6, 4.6, {"age": -0.25, "diabetes": -0.3, "smoker": -0.15}),  # ms
@@ -43,8 +42,10 @@ TRAITS: Mapping[str, Trait] = {
     "transition": Trait(0, 9, -20, 20, {"age": 1}),  # degrees, horizontal plane
     "log_qrs": Trait(0, 0.15, -0.5, 0.35, {"sex": -0.14, "age": -0.03, "bmi": -0.07, "sbp": 0.08}),
     "qtc": Trait(412, 12, 378, 444, {"sex": 11, "age": 2.5, "diabetes": 4, "bmi": 2}),  # ms, Fridericia
-    "log_t": Trait(0, 0.2, -0.7, 0.5, {"sex": -0.22, "age": -0.10, "sbp": -0.07, "diabetes": -0.1}),
-    "t_angle": Trait(0, 10, -35, 35, {"age": -2, "sbp": -6, "diabetes": -6}),  # degrees, T against its usual axis
+    "log_t": Trait(0, 0.18, -0.8, 0.42, {"sex": -0.22, "age": -0.10, "sbp": -0.07, "diabetes": -0.1}),
+    "t_angle": Trait(
+        0, 10, -35, 35, {"age": -2, "sbp": -6, "diabetes": -6}
+    ),  # degrees, T against its usual axis
     "st": Trait(0.03, 0.015, -0.03, 0.09, {"sex": -0.035, "age": -0.005}),  # mV
     "septum": Trait(1, 0.25, 0.4, 1.6, {}),  # of the first QRS component
     "terminal": Trait(1, 0.4, 0, 2, {}),  # of the last QRS component
@@ -69,8 +70,12 @@ def draw_traits(
         traits["rate"] = 101 + 27 * severity
     if "1AVB" in diagnoses:  # PR above 200 ms
         traits["pr"] = 212 + 75 * severity
-    if "LBBB" in diagnoses:  # QRS of at least 120 ms, with repolarisation late by as much: Surawicz, Circulation 2009;119:e235
+    if (
+        "LBBB" in diagnoses
+    ):  # QRS of at least 120 ms, with repolarisation late by as much: Surawicz, Circulation 2009;119:e235
         traits["qrs"], traits["qtc"] = 130 + 32 * severity, traits["qtc"] + 35
+    if "LVH" in diagnoses:  # more muscle takes longer
+        traits["qrs"] = traits["qrs"] + 6
     if "RBBB" in diagnoses:
         traits["qrs"], traits["qtc"] = 124 + 26 * severity, traits["qtc"] + 25
     return traits

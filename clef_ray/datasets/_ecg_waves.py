@@ -32,8 +32,8 @@ LBBB_QRS = (
     (0.71, 0.095, (0.72, 0.12, 0.62)),  # the second notch of I and V6
     (0.87, 0.070, (0.14, 0.0, 0.16)),
 )
-#: Shares of a normal duration for the first four, then the late right ventricle.
-RBBB_LATE = (-0.44, -0.08, -0.62)
+#: The right ventricle when it is activated last, added to NORMAL_QRS: to the right and front.
+RBBB_LATE = np.array((-0.44, -0.08, -0.62))
 ECTOPIC_QRS = (
     (0.20, 0.110, (0.30, 0.30, 0.20)),
     (0.42, 0.125, (1.00, 1.00, 1.00)),
@@ -41,7 +41,7 @@ ECTOPIC_QRS = (
     (0.80, 0.090, (0.20, -0.15, 0.30)),
     (0.50, 0.100, (0.0, 0.0, 0.0)),
 )
-T_DIPOLE = np.array((0.42, 0.23, -0.16))
+T_DIPOLE = np.array((0.42, 0.20, -0.16))
 #: ST displacement by type of the injury: (share of patients, ST dipole, T dipole in place of the usual one, per unit).
 INJURY = (
     (0.50, (-0.19, -0.14, 0.06), (-0.10, -0.04, 0.10)),  # subendocardial: depression in I, II, V4-V6
@@ -80,39 +80,53 @@ def conducted(
         qrs = _voltage(qrs, centre, width, "LVH" in diagnoses, severity, field_83)
     st, t = _repolarisation(traits, diagnoses, injury, severity)
     p_centre, p_width, p = _atria(traits, "AF" in diagnoses)
-    return _assemble((p_centre, centre), (p_width, width), np.concatenate([p, qrs]), st, t, traits["qtc"] / 1000, duration)
+    times, widths = np.concatenate([p_centre, centre]), np.concatenate([p_width, width])
+    return _assemble(times, widths, np.concatenate([p, qrs]), st, t, traits["qtc"] / 1000, duration)
 
 
 def ectopic(rng: np.random.Generator, qtc: float) -> Waves:
     """A ventricular premature beat of one focus: no P, QRS of 140 to 175 ms, ST and T against it. qtc: ms."""
     duration = rng.uniform(0.140, 0.175)
-    side = 1.0 if rng.random() < 0.6 else -1.0  # right ventricular focus: to the left and back; left: to the right and front
-    direction = np.array((side * rng.uniform(0.45, 0.9), rng.uniform(-0.6, 0.9), side * rng.uniform(0.5, 0.9)))
+    # A right ventricular focus spreads to the left and back, a left one to the right and front.
+    side = 1.0 if rng.random() < 0.6 else -1.0
+    direction = np.array(
+        (side * rng.uniform(0.45, 0.9), rng.uniform(-0.6, 0.9), side * rng.uniform(0.5, 0.9))
+    )
     centre, width, shape = _unpack(ECTOPIC_QRS, duration)
     qrs = shape * direction * rng.uniform(0.9, 1.2)
     silent = np.zeros((2, 3))
-    late = (np.full(2, -0.1), centre), (np.full(2, 0.02), width)
-    return _assemble(*late, np.concatenate([silent, qrs]), -0.10 * direction, -0.45 * direction, qtc / 1000 + 0.04, duration)
+    times, widths = np.concatenate([np.full(2, -0.1), centre]), np.concatenate([np.full(2, 0.02), width])
+    dipoles = np.concatenate([silent, qrs])
+    return _assemble(
+        times, widths, dipoles, -0.10 * direction, -0.45 * direction, qtc / 1000 + 0.04, duration
+    )
 
 
-def _unpack(parts: tuple[tuple[float, float, tuple[float, float, float]], ...], duration: float) -> tuple[Array, Array, Array]:
+def _unpack(
+    parts: tuple[tuple[float, float, tuple[float, float, float]], ...], duration: float
+) -> tuple[Array, Array, Array]:
     times = np.array([(time, width) for time, width, _ in parts]) * duration
     return times[:, 0], times[:, 1], np.array([dipole for _, _, dipole in parts])
 
 
-def _ventricles(traits: Mapping[str, float], diagnoses: tuple[str, ...], duration: float) -> tuple[Array, Array, Array]:
+def _ventricles(
+    traits: Mapping[str, float], diagnoses: tuple[str, ...], duration: float
+) -> tuple[Array, Array, Array]:
     if "LBBB" in diagnoses:
         return _unpack(LBBB_QRS, duration)
     late = "RBBB" in diagnoses
-    centre, width, qrs = _unpack(NORMAL_QRS, min(duration, 0.092))
+    centre, width, qrs = _unpack(NORMAL_QRS, min(duration, 0.092) if late else duration)
     qrs = qrs * np.array([traits["septum"], 1, 1, traits["terminal"], 1])[:, None]
     if late:
         qrs[2:4] *= np.array((0.55, 0.3))[:, None]  # the late right ventricle opposes them
-        centre[4], width[4], qrs[4] = 0.80 * duration, 0.115 * duration, np.array(RBBB_LATE) * (0.6 + 0.4 * traits["terminal"])
+        centre[4], width[4] = 0.80 * duration, 0.115 * duration
+        qrs[4] = RBBB_LATE * (0.6 + 0.4 * traits["terminal"])
     return centre, width, np.asarray(qrs * math.exp(traits["log_qrs"]))
 
 
-def _voltage(qrs: Array, centre: Array, width: Array, hypertrophy: bool, severity: float, field_83: Array) -> Array:
+def _voltage(
+    qrs: Array, centre: Array, width: Array, hypertrophy: bool, severity: float, field_83: Array
+) -> Array:
     """Scale the left ventricle to a Sokolow-Lyon index (S V1 + R V5 or V6) above 3.5 mV in LVH and at most 3.3 mV otherwise."""
     time = np.linspace(0, 0.12, 61)[:, None]
     leads = field_83 @ (qrs.T @ np.exp(-0.5 * ((time - centre) / width) ** 2).T)
@@ -155,11 +169,15 @@ def _atria(traits: Mapping[str, float], fibrillating: bool) -> tuple[Array, Arra
 
 
 def _assemble(
-    centre: tuple[Array, Array], width: tuple[Array, Array], dipole: Array, st: Array, t: Array, qtc: float, duration: float
+    centre: Array, width: Array, dipole: Array, st: Array, t: Array, qtc: float, duration: float
 ) -> Waves:
-    """T ends (by the tangent, two standard deviations of the fall) one QTc after QRS onset; rate correction moves it per beat."""
+    """Add ST and T. T ends (by the tangent: two widths of its fall after its peak) one QTc after QRS onset at an RR of 1 s."""
     t_fall = 0.042 + 0.1 * max(0.0, duration - 0.1)
-    st_centre = duration + 0.5 * (qtc - 2 * t_fall - duration) * 0.7
-    rise = np.concatenate([*width, (0.5 * (st_centre - duration) + 0.012, 0.066)])
-    fall = np.concatenate([*width, (0.07, t_fall)])
-    return Waves(np.concatenate([*centre, (st_centre, qtc - 2 * t_fall)]), rise, fall, np.concatenate([dipole, st[None], t[None]]))
+    t_peak = qtc - 2 * t_fall
+    st_peak = duration + 0.35 * (t_peak - duration)
+    return Waves(
+        centre_K=np.array([*centre, st_peak, t_peak]),
+        rise_K=np.array([*width, 0.5 * (st_peak - duration) + 0.012, 0.066]),
+        fall_K=np.array([*width, 0.07, t_fall]),
+        vector_K3=np.array([*dipole, st, t]),
+    )

@@ -7,7 +7,7 @@ What a record looks like follows from the patient: covariates -> diagnoses and t
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,7 +52,9 @@ class Synthetic:
 
     label_sets: ClassVar[Mapping[str, tuple[str, ...]]] = {"diagnosis": cohort.DIAGNOSES}
     headline: ClassVar[str] = "diagnosis"
-    citation: ClassVar[str] = "clef_ray synthetic cohort; model after McSharry et al., IEEE Trans Biomed Eng 2003;50:289."
+    citation: ClassVar[str] = (
+        "clef_ray synthetic cohort; model after McSharry et al., IEEE Trans Biomed Eng 2003;50:289."
+    )
     licence: ClassVar[str] = "BSD-3-Clause"
 
     def __post_init__(self) -> None:
@@ -71,7 +73,9 @@ class Synthetic:
         if self.missing not in ("none", "mcar", "mar", "mnar"):
             raise ConfigError(f"synthetic.missing is {self.missing!r}; allowed are none, mcar, mar, mnar")
         if self.missing == "none" and self.missing_rate > 0:
-            raise ConfigError(f"synthetic.missing_rate is {self.missing_rate} but synthetic.missing is none: choose mcar, mar or mnar")
+            raise ConfigError(
+                f"synthetic.missing_rate is {self.missing_rate} but synthetic.missing is none: choose mcar, mar or mnar"
+            )
 
     @property
     def fs(self) -> float:
@@ -90,7 +94,7 @@ class Synthetic:
 
     def parameters(self) -> dict[str, Any]:
         """The options and the generator's version: together they determine every sample."""
-        options = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
         return {**options, "generator_version": GENERATOR_VERSION}
 
     def table(self) -> pd.DataFrame:
@@ -104,7 +108,9 @@ class Synthetic:
         labels = cohort.draw_diagnoses(self.seed, patient, person, self.effect)
         known = cohort.delete(self.seed, patient, person, self.missing, self.missing_rate)
         fold = int(cohort.stream(self.seed, patient, cohort.FOLD).integers(1, 11))
-        visits = 1 + int(cohort.stream(self.seed, patient, cohort.VISITS).poisson(self.records_per_patient - 1))
+        visits = 1 + int(
+            cohort.stream(self.seed, patient, cohort.VISITS).poisson(self.records_per_patient - 1)
+        )
         name = f"p{patient:06d}"
         return [
             {"record": f"{name}-{v}", "patient": name, "fold": fold, **known, "label_diagnosis": list(labels)}

@@ -1,7 +1,8 @@
 """Encoders, one per file: signals in, one feature vector per record out.
 
-To add an encoder: write `encoders/my_encoder.py` with an `nn.Module` class `MyEncoder` whose constructor's parameters are its options (one of them
-`in_leads: int = 1`), with `dim`, the number of features, and `forward(x_BCT) -> z_BD`. Nothing else needs an edit.
+To add an encoder: write `encoders/my_encoder.py` with an `nn.Module` class `MyEncoder` whose constructor's parameters
+are its options (one of them `in_leads: int = 1`), with `dim`, the number of features, and `forward(x_BCT) -> z_BD`.
+Nothing else needs an edit.
 """
 
 from typing import Protocol

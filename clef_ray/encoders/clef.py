@@ -1,4 +1,5 @@
-"""The encoder of CLEF: a one-dimensional ResNeXt with squeeze-and-excitation ("Net1D"; size M is also ECGFounder's backbone).
+"""The encoder of CLEF: a one-dimensional ResNeXt with squeeze-and-excitation ("Net1D"; size M is also ECGFounder's
+backbone).
 
 Sizes and shapes follow the published checkpoints (arXiv 2512.02180; Zenodo 17572734).
 """
@@ -94,9 +95,10 @@ class _Block(nn.Module):
 class Clef(nn.Module):
     """The CLEF encoder.
 
-    size: S (0.45 M parameters, 256 features), M (30.7 M, 1024) or L (297 M, 2048). in_leads: leads of the input, 1 or 12 as published.
-    norm: `none`, as CLEF runs, or `bn`, batch normalisation before every activation (the published parameter counts include its
-    weights, which CLEF never uses). dropout: probability after each activation, 0 as CLEF runs.
+    size: S (0.45 M parameters, 256 features), M (30.7 M, 1024) or L (297 M, 2048). in_leads: leads of the input, 1 or
+    12 as published.
+    norm: `none`, as CLEF runs, or `bn`, batch normalisation before every activation (the published parameter counts
+    include its weights, which CLEF never uses). dropout: probability after each activation, 0 as CLEF runs.
     """
 
     def __init__(

@@ -80,7 +80,7 @@ class Embedder:
         window = round(self.run.signals.seconds * self.run.signals.fs)
         count = max(x_NT.shape[1] // window, 1)
         parts = [self.features(x_NT[:, i * window : (i + 1) * window]) for i in range(count)]
-        z_ND = np.mean(parts, axis=0, dtype=np.float32)
+        z_ND: NDArray[np.float32] = np.stack(parts).mean(axis=0)
         return z_ND[0] if x.ndim == 1 else z_ND
 
     def _check(self, x: NDArray[np.float32], fs: float, lead: str) -> None:

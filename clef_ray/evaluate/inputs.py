@@ -47,6 +47,10 @@ class Split:
         return parts
 
 
+#: The default of every evaluation.
+OFFICIAL = Split()
+
+
 def patients(table: pd.DataFrame) -> NDArray[np.str_]:
     """The patient of each record, [N]."""
     return table["patient"].to_numpy(dtype=np.str_)

@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from clef_ray.errors import DataError
 from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
-from clef_ray.evaluate.inputs import Rows, Split, check_features, patients
+from clef_ray.evaluate.inputs import OFFICIAL, Rows, Split, check_features, patients
 from clef_ray.evaluate.result import TaskResult
 from clef_ray.evaluate.statistics import weighted_auroc, weighted_f1
 
@@ -25,7 +25,7 @@ def linear_probe(
     min_positives: int = 5,
     n_boot: int = 1000,
     seed: int = 0,
-    split: Split = Split(),  # noqa: B008  (frozen)
+    split: Split = OFFICIAL,
 ) -> TaskResult:
     """One L2 logistic regression per class on standardised features; the strength, one for all classes, is the one with the best
     macro AUROC on validation; thresholds of F1 come from validation, too; the test records are looked at once.

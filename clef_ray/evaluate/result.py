@@ -1,6 +1,7 @@
 """What one task found, as a value that can be stored: `TaskResult` and its .npz form (plain arrays, never a pickle)."""
 
 import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -58,7 +59,7 @@ class TaskResult:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in ARRAYS}
-        except (ValueError, KeyError, OSError, EOFError) as error:
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"these {len(content)} bytes are not a stored task result: {error}") from None
         rows = zip(arrays["names"], arrays["intervals"], arrays["replicates"], strict=True)
         extras = zip(arrays["extra_names"], arrays["extra_values"], strict=True)

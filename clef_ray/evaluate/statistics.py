@@ -75,7 +75,7 @@ def correlation(covariance_BVV: NDArray[np.float64], a: int, b: int) -> NDArray[
     """Correlation of variables a and b, [B]; of rank covariances it is Spearman's. NaN where either is constant."""
     variance_a, variance_b = covariance_BVV[:, a, a], covariance_BVV[:, b, b]
     varies = (variance_a > CONSTANT) & (variance_b > CONSTANT)
-    return ratio(covariance_BVV[:, a, b], np.where(varies, np.sqrt(variance_a * variance_b), 0))
+    return ratio(covariance_BVV[:, a, b], np.sqrt(np.where(varies, variance_a * variance_b, 0)))
 
 
 def partial_correlation(

@@ -7,7 +7,7 @@ There is no published definition. Three statistics, none of which fits a test la
     axis     is risk one direction?            Spearman(z . axis, r), axis = mean(top risk decile) - mean(bottom decile) in training
 
 Controls beside them: `rsa_partial` (given |age difference| and |sex difference|), `rsa_age` (age alone instead of the embedding),
-`rsa_permuted` and `readout_permuted` (risks permuted over patients).
+`rsa_permuted` and `readout_permuted` (risks permuted over patients; the interval of the latter goes over 100 permutations, too).
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from clef_ray.errors import DataError
 from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
-from clef_ray.evaluate.inputs import Split, check_features, patients
+from clef_ray.evaluate.inputs import OFFICIAL, Split, check_features, patients
 from clef_ray.evaluate.result import TaskResult
 from clef_ray.evaluate.statistics import (
     correlation,
@@ -61,7 +61,7 @@ def zero_shot(
     permutations: int = 999,
     n_boot: int = 1000,
     seed: int = 0,
-    split: Split = Split(),  # noqa: B008  (frozen)
+    split: Split = OFFICIAL,
 ) -> TaskResult:
     """The three statistics and their controls on the test patients, with 95 % intervals over resampled patients.
 
@@ -132,7 +132,8 @@ def permute_over_patients(
 ) -> NDArray[np.float64]:
     """Every patient gets the (first) risk of another patient, the same for all its records, [N]."""
     _, first, code_N = np.unique(patient_N, return_index=True, return_inverse=True)
-    return risk_N[rng.permutation(first)[code_N]]
+    given: NDArray[np.intp] = rng.permutation(first)
+    return risk_N[given[code_N]]
 
 
 def mantel_p(records: _Records, permutations: int, seed: int) -> float:
@@ -225,7 +226,7 @@ def _source_statistics(
     # One permuted readout points somewhere, and that may happen to follow risk. Each resample takes the next one, so that the
     # control's interval holds what a readout reaches that learnt from nothing, and not only the luck of the test patients.
     permuted_B = np.empty(len(weights_BN))
-    for k, score_N in enumerate(ignorant.T):
+    for k, score_N in enumerate(ignorant.T[: len(weights_BN)]):
         permuted_B[k::PERMUTED_FITS] = weighted_spearman(score_N, target.risk, weights_BN[k::PERMUTED_FITS])
     return {
         "readout": weighted_spearman(ridge.predict(target_ND), target.risk, weights_BN),

@@ -1,9 +1,10 @@
 """Losses, one per file: pure functions of gathered tensors, so they know nothing of workers.
 
-To add a loss: write `losses/my_loss.py` with a class `MyLoss` whose constructor's parameters are its options, with `uses_risk`, and with
-`__call__(z_all, rows, pairs) -> list[Term]`. It sees every embedding of the global batch and returns the sums over the anchors `rows` only;
-training adds the sums of all workers. Take negatives from `_negatives.used` and logits from `_contrast`, and test the loss against an
-explicit loop over pairs. The contract tests find it by its file name.
+To add a loss: write `losses/my_loss.py` with a class `MyLoss` whose constructor's parameters are its options, with
+`uses_risk`, and with `__call__(z_all, rows, pairs) -> list[Term]`. It sees every embedding of the global batch and
+returns the sums over the anchors `rows` only; training adds the sums of all workers. Take negatives from
+`_negatives` and similarities from `_contrast`, and test the loss against an explicit loop over pairs. The contract
+tests find it by its file name.
 """
 
 from collections.abc import Sequence
@@ -16,10 +17,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class RiskReference:
-    """What the training patients' risks say about any two of them; fixed before training, so no batch changes the meaning of a pair.
+    """What the training patients' risks say about pairs; fixed before training, so no batch changes what a pair means.
 
-    scale: the dissimilarity Δ that counts as far (its 99 % quantile over pairs of training patients). mean_dissimilarity: mean of D over those
-    pairs, what a pair of unknown dissimilarity gets.
+    scale: the dissimilarity Δ that counts as far (its 99 % quantile over pairs of training patients).
+    mean_dissimilarity: mean of D over those pairs, what a pair of unknown dissimilarity gets.
     """
 
     scale: float
@@ -30,8 +31,9 @@ class RiskReference:
 class Pairs:
     """What is known of the B subjects of the global batch, in the order of the embeddings.
 
-    risk_B: risk score, NaN where unknown. completeness_B: share of the score's fields that were observed, 0 to 1. patient_B: int64 code, equal
-    for records of one patient. key: (seed, step), which choose the negatives. reference: needed by losses with `uses_risk`.
+    risk_B: risk score, NaN where unknown. completeness_B: share of the score's fields that were observed, 0 to 1.
+    patient_B: int64 code, equal for records of one patient. key: (seed, step), which choose the negatives. reference:
+    needed by losses with `uses_risk`.
     """
 
     risk_B: Tensor
@@ -62,7 +64,8 @@ class Loss(Protocol):
     def __call__(self, z_all: Tensor, rows: Tensor, pairs: Pairs) -> list[Term]:
         """Sums over the anchors `rows`.
 
-        z_all: [2B, D] embeddings of any norm, first view of every subject, then second view, the same on all workers, with gradient.
+        z_all: [2B, D] embeddings of any norm, first view of every subject, then second view, the same on all workers,
+        with gradient.
         rows: [R] int64, the anchors (rows of z_all) this worker is responsible for; every row belongs to one worker.
         """
         ...

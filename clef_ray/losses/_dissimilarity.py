@@ -20,8 +20,8 @@ def dissimilarity(
 ) -> tuple[Tensor, Tensor]:
     """D [R, B] of the anchors' subjects with all subjects, and its mean over pairs of patients D̄ (scalar).
 
-    D = (1 - α) Δ' + α with Δ' = abs(r_i - r_k)^power brought to 0..1 by `normaliser`; D̄ where a risk is unknown (the number that stands in for the NaN
-    during the computation reaches neither). The diagonal is left to `masked`.
+    D = (1 - α) Δ' + α with Δ' = abs(r_i - r_k)^power brought to 0..1 by `normaliser`; D̄ where a risk is unknown (the
+    number that stands in for the NaN during the computation reaches neither). The diagonal is left to `masked`.
     """
     known_B = ~torch.isnan(pairs.risk_B)
     risk_B = torch.where(known_B, pairs.risk_B, 0)
@@ -52,7 +52,8 @@ def _scaled(delta: Tensor, scale: float | Tensor, alpha: float) -> Tensor:
 def masked(d_RB: Tensor, average: Tensor, rows_R: Tensor, pairs: Pairs, mask: Mask) -> tuple[Tensor, Tensor]:
     """W [R, B], 0 between a subject and itself, and each pair's weight in L_d [R, B].
 
-    `neutral` W = c D + (1 - c) D̄ with c = sqrt(c_i c_k), also the weight; `literal` W = D exp(-c_i c_k); `mirrored` W = D exp(-(1 - c_i)(1 - c_k)); `none` W = D.
+    `neutral` W = c D + (1 - c) D̄ with c = sqrt(c_i c_k), also the weight; `literal` W = D exp(-c_i c_k); `mirrored`
+    W = D exp(-(1 - c_i)(1 - c_k)); `none` W = D.
     """
     c_B = torch.where(torch.isnan(pairs.risk_B), 0, pairs.completeness_B).to(d_RB.dtype)
     own_R = rows_R % len(c_B)

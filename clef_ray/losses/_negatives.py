@@ -26,10 +26,12 @@ def candidates(rows_R: Tensor, patient_B: Tensor, same_patient: bool = False) ->
 
 
 def sample(candidates_RK: Tensor, rows_R: Tensor, negatives: int | None, key: tuple[int, int]) -> Tensor:
-    """[R, 2B] True for exactly `negatives` of each row's candidates, every one as likely; all of them where a row has fewer.
+    """[R, 2B] True for exactly `negatives` of each row's candidates, every one as likely; all of them where a row has
+    fewer.
 
-    The batch, and so the encoder's work and its normalisation, stays the same whatever the number. Each (row, column) has its own number drawn by
-    counter from (seed, step): the choice does not depend on which worker computes which rows. Raises ConfigError above 2B - 2.
+    The batch, and so the encoder's work and its normalisation, stays the same whatever the number. Each (row, column)
+    has its own number drawn by counter from (seed, step): the choice does not depend on which worker computes which
+    rows. Raises ConfigError above 2B - 2.
     """
     columns = candidates_RK.shape[1]
     if negatives is None:

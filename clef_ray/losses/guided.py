@@ -1,8 +1,8 @@
 """The clinically guided loss of CLEF (arXiv 2512.02180): negatives that differ in risk are pushed further away.
 
-L = lambda_w L_w + lambda_d L_d. L_w is NT-Xent whose negatives are weighted by clinical dissimilarity; L_d aligns the cosine similarity of two
-embeddings with the clinical similarity of their patients. Every choice that the paper, its published code and its reviewers disagree on is a switch;
-the defaults are argued in `Guided`.
+L = lambda_w L_w + lambda_d L_d. L_w is NT-Xent whose negatives are weighted by clinical dissimilarity; L_d aligns the
+cosine similarity of two embeddings with the clinical similarity of their patients. Every choice that the paper, its
+published code and its reviewers disagree on is a switch; the defaults are argued in `Guided`.
 """
 
 from typing import ClassVar, Literal, get_args
@@ -39,8 +39,9 @@ _QUANTILES = 2048
 def risk_reference(risk_N: NDArray[np.float64], power: int, alpha: float) -> RiskReference:
     """Scale and mean of the dissimilarity over pairs of training patients.
 
-    risk_N: one risk per training patient, NaN where unknown (left out). More than 2048 are thinned to as many evenly spaced quantiles: deterministic, the
-    same for any order of the patients, and small in memory. Raises DataError where fewer than two risks are known.
+    risk_N: one risk per training patient, NaN where unknown (left out). More than 2048 are thinned to as many evenly
+    spaced quantiles: deterministic, the same for any order of the patients, and small in memory. Raises DataError
+    where fewer than two risks are known.
     """
     known_N = np.sort(risk_N[~np.isnan(risk_N)])
     if len(known_N) < 2:
@@ -58,19 +59,24 @@ def risk_reference(risk_N: NDArray[np.float64], power: int, alpha: float) -> Ris
 class Guided:
     """CLEF's loss.
 
-    temperature: .07, CLEF's. negatives: per anchor, sampled anew each step at constant batch size, the same for L_w and L_d; None: all.
+    temperature: .07, CLEF's. negatives: per anchor, sampled anew each step at constant batch size, the same for L_w
+    and L_d; None: all.
     alpha: least dissimilarity of two different patients, .2 as CLEF: no negative loses all its weight.
     power: of the risk difference, Δ = abs(r_i - r_k)^power; 2 as CLEF.
-    normaliser: `fixed_scale` divides Δ by its 99 % quantile over the training patients and clips to 1; `batch_minmax` (published) divides by the
-    largest Δ of the batch, so that one outlier shrinks all others and a pair's dissimilarity changes from batch to batch.
-    mask: how incomplete covariates enter W. `neutral` draws W towards the mean dissimilarity the less is known, and weights the pair in L_d by
-    c_ik = sqrt(c_i c_k); `literal` (paper) W = D exp(-c_i c_k) pushes well-known pairs apart least; `mirrored` W = D exp(-(1 - c_i)(1 - c_k)); `none` (published).
-    weight_norm: `mean1` scales the negatives' weights of an anchor to mean 1, so that guidance changes their balance and not their sum; `softmax`
-    (published) takes the softmax over the anchor's row with itself and the positive in it, which makes the negatives' sum a mean; `none` (paper) W itself.
+    normaliser: `fixed_scale` divides Δ by its 99 % quantile over the training patients and clips to 1; `batch_minmax`
+    (published) divides by the largest Δ of the batch, so that one outlier shrinks all others and a pair's
+    dissimilarity changes from batch to batch.
+    mask: how incomplete covariates enter W. `neutral` draws W towards the mean dissimilarity the less is known, and
+    weights the pair in L_d by c_ik = sqrt(c_i c_k); `literal` (paper) W = D exp(-c_i c_k) pushes well-known pairs
+    apart least; `mirrored` W = D exp(-(1 - c_i)(1 - c_k)); `none` (published).
+    weight_norm: `mean1` scales the negatives' weights of an anchor to mean 1, so that guidance changes their balance
+    and not their sum; `softmax` (published) takes the softmax over the anchor's row with itself and the positive in
+    it, which makes the negatives' sum a mean; `none` (paper) W itself.
     lambda_w, lambda_d: coefficients of L_w and L_d, 1 and 1 as the paper (published code: .5 and .5).
-    similarity: in L_d, `half_cosine` (1 + s) / 2 over the negatives used; `batch_minmax` (published) rescales s by the batch's extrema, gradient through
-    them, and includes the anchor itself and its positive with target 1.
-    same_patient: `exclude` other records of the anchor's patient from the negatives; `negative` (published) keeps them.
+    similarity: in L_d, `half_cosine` (1 + s) / 2 over the negatives used; `batch_minmax` (published) rescales s by
+    the batch's extrema, gradient through them, and includes the anchor itself and its positive with target 1.
+    same_patient: `exclude` other records of the anchor's patient from the negatives; `negative` (published) keeps
+    them.
 
     An unknown (NaN) risk counts as completeness 0 and mean dissimilarity.
     """
@@ -100,11 +106,10 @@ class Guided:
             raise ConfigError(
                 f"guided: lambda_w = {lambda_w:g}, lambda_d = {lambda_d:g} given; neither below 0, one above"
             )
-        given = {"power": power, "normaliser": normaliser, "mask": mask, "weight_norm": weight_norm}
-        given |= {"similarity": similarity, "same_patient": same_patient}
-        for name, value in given.items():
-            if value not in _ALLOWED[name]:
-                raise unknown("value", str(value), map(str, _ALLOWED[name]), f"guided.{name}")
+        chosen = (power, normaliser, mask, weight_norm, similarity, same_patient)
+        for (name, allowed), value in zip(_ALLOWED.items(), chosen, strict=True):
+            if value not in allowed:
+                raise unknown("value", str(value), map(str, allowed), f"guided.{name}")
         check_negatives(negatives, "guided")
         self.temperature = temperature
         self.negatives = negatives
@@ -144,18 +149,16 @@ class Guided:
 
     def _weights(self, w_RK: Tensor, used_RK: Tensor, positive_RK: Tensor, rows_R: Tensor) -> Tensor:
         """[R, 2B] weight of each column in the denominator of L_w; 0 for those not in it."""
-        if (
-            self.weight_norm == "softmax"
-        ):  # the published code weights the denominator's positive too, but not the numerator
+        if self.weight_norm == "softmax":
+            # as published: the positive is weighted in the denominator too, but not in the numerator
             row_RK = used_RK | positive_RK | _itself(w_RK, rows_R)
             return torch.softmax(w_RK.masked_fill(~row_RK, -torch.inf), dim=-1) * (used_RK | positive_RK)
         weight_RK = w_RK * used_RK
         if self.weight_norm == "mean1":
             sum_R1 = weight_RK.sum(-1, keepdim=True)
             scaled_RK = weight_RK * used_RK.sum(-1, keepdim=True) / torch.where(sum_R1 > 0, sum_R1, 1)
-            weight_RK = torch.where(
-                sum_R1 > 0, scaled_RK, used_RK.to(w_RK.dtype)
-            )  # all 0: no guidance, not no negatives
+            # α = 0 among equal risks gives weights of 0: no guidance, which is not the same as no negatives
+            weight_RK = torch.where(sum_R1 > 0, scaled_RK, used_RK.to(w_RK.dtype))
         return weight_RK + positive_RK
 
     def _similarities(
@@ -164,9 +167,8 @@ class Guided:
         """[R, 2B] similarities in 0..1, and the weights of L_d with all pairs that enter it."""
         if self.similarity == "half_cosine":
             return (1 + s_RK) / 2, c_RK
-        s_KK = cosine(
-            z_all, torch.arange(len(z_all), device=z_all.device)
-        )  # the extrema are those of the whole batch
+        # the extrema are those of the whole batch, whichever rows are ours
+        s_KK = cosine(z_all, torch.arange(len(z_all), device=z_all.device))
         low, high = s_KK.min(), s_KK.max()
         return (s_RK - low) / (high - low + EPS), c_RK + positive_RK + _itself(s_RK, rows_R)
 

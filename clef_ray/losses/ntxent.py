@@ -14,8 +14,8 @@ from clef_ray.losses._negatives import candidates, check_negatives, sample
 class Ntxent:
     """Contrast of two views of a record with views of other patients; the unguided counterpart of `Guided`.
 
-    temperature: of the softmax, .07 as CLEF. negatives: per anchor, sampled anew each step at constant batch size; None: all of the batch.
-    Other records of the anchor's patient are left out: they are no negatives.
+    temperature: of the softmax, .07 as CLEF. negatives: per anchor, sampled anew each step at constant batch size;
+    None: all of the batch. Other records of the anchor's patient are left out: they are no negatives.
     """
 
     uses_risk: ClassVar[bool] = False

@@ -12,8 +12,8 @@ LEGEND = (
 
 
 def number(value: float) -> str:
-    """Three decimals with a true minus sign."""
-    return f"{value:.3f}".replace("-", "−")
+    """Three decimals with a true minus sign; counts as they are."""
+    return f"{value:.0f}" if value >= 2 and value.is_integer() else f"{value:.3f}".replace("-", "−")
 
 
 def signed(value: float) -> str:

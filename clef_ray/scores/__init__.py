@@ -1,7 +1,8 @@
 """Clinical risk scores, one per file: what a patient's covariates say about the coming ten years.
 
-To add a score: write `scores/my_score.py` with a class `MyScore` whose constructor's parameters are its options, whose `fields` names
-the covariates it needs, and whose `__call__` reads them with `take` and returns a `ScoreResult`. NumPy only; an unknown covariate
+To add a score: write `scores/my_score.py` with a class `MyScore` whose constructor's parameters are its options,
+whose `fields` names the covariates it needs, and whose `__call__` reads them with `take` and returns a `ScoreResult`.
+NumPy only; an unknown covariate
 is NaN and stays NaN: nothing here turns it into a number except `risk`, which is told how (`imputation`).
 """
 
@@ -18,7 +19,6 @@ from clef_ray.scores._impute import Imputation, impute
 __all__ = ["Covariates", "Imputation", "Risk", "Score", "ScoreResult", "impute", "risk", "take"]
 
 #: Covariate name -> one value per record, NaN where unknown; names and units as `clef_ray.datasets.COVARIATES`.
-
 Covariates = Mapping[str, NDArray[np.float64]]
 
 #: Lowest and highest value a person can have, in our units: wide enough for every patient, too narrow for another unit
@@ -30,6 +30,12 @@ PLAUSIBLE = {
     "sbp": (40.0, 350.0, "mmHg"),
     "total_cholesterol": (0.5, 20.0, "mmol/L; mg/dL x 0.02586 = mmol/L"),
     "hdl": (0.05, 8.0, "mmol/L; mg/dL x 0.02586 = mmol/L"),
+    "diabetes": (0.0, 1.0, "0 or 1"),
+    "bmi": (8.0, 120.0, "kg/m2"),
+    "egfr": (1.0, 250.0, "mL/min/1.73 m2"),
+    "hba1c": (10.0, 250.0, "mmol/mol; (% - 2.15) x 10.929 = mmol/mol"),
+    "treated": (0.0, 1.0, "0 or 1"),
+    "statin": (0.0, 1.0, "0 or 1"),
 }
 
 
@@ -37,7 +43,8 @@ PLAUSIBLE = {
 class ScoreResult:
     """A score of N records.
 
-    value_N: the score (percent for a risk), NaN where it cannot be computed; observed_N: how many of the required fields are known;
+    value_N: the score (percent for a risk), NaN where it cannot be computed; observed_N: how many of the required
+    fields are known;
     valid_N: False where a field lies outside the range the score was derived for, or the value is NaN.
     """
 
@@ -50,8 +57,8 @@ class ScoreResult:
 class Risk:
     """What the losses and the report see of a score.
 
-    value_N: the score after imputation, NaN where unknown; completeness_N: share of required fields known before imputation, in [0, 1], and
-    0 where the value is unknown; valid_N: as ScoreResult.
+    value_N: the score after imputation, NaN where unknown; completeness_N: share of required fields known before
+    imputation, in [0, 1], and 0 where the value is unknown; valid_N: as ScoreResult.
     """
 
     value_N: NDArray[np.float64]
@@ -77,8 +84,8 @@ def take(
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.int64]]:
     """The required columns as float64, and how many of them are known per record.
 
-    Raises DataError for a column that is not there and for values no person has: those come in another unit, and a risk computed
-    from them would be wrong without a sign of it.
+    Raises DataError for a column that is not there and for values no person has: those come in another unit, and a
+    risk computed from them would be wrong without a sign of it.
     """
     columns = {}
     for field in fields:
@@ -107,8 +114,9 @@ def _check_plausible(field: str, values_N: NDArray[np.float64]) -> None:
 def risk(score: Score, covariates: Covariates, patients_N: NDArray[np.str_], imputation: Imputation) -> Risk:
     """The score with missing fields filled as `imputation` says, and how much of it was really observed.
 
-    Completeness is counted before imputation, so a filled field raises the number of usable risks but not the trust in them. A risk
-    that stays unknown (age or sex unknown: they are never filled) has completeness 0 (an average negative in the losses).
+    Completeness is counted before imputation, so a filled field raises the number of usable risks but not the trust
+    in them. A risk that stays unknown (age or sex unknown: they are never filled) has completeness 0 (an average
+    negative in the losses).
     """
     before = score(covariates, patients_N)
     after = score(impute(covariates, imputation), patients_N)

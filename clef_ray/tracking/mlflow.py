@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-# A clinical site's runs tell nobody that they ran. MLflow reads this when it is imported; set it to false to opt in.
+# A clinical site's runs tell nobody that they ran. MLflow reads this when it is imported; `false` opts in.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# Two lines per trial would tear the progress display apart; the experiment says once where to look.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
@@ -47,6 +49,10 @@ def _errors(uri: str) -> Iterator[None]:
         yield
     except MlflowException as error:
         raise TrackingError(f"MLflow at {public(uri)}: {str(error).splitlines()[0]}") from error
+    except ModuleNotFoundError as error:
+        raise TrackingError(
+            f"MLflow at {public(uri)} needs the Python package {error.name!r}: install it"
+        ) from error
 
 
 def _client(uri: str) -> MlflowClient:
@@ -76,12 +82,14 @@ class _Parent:
 class MlflowTracker:
     """A `Tracker` that writes to the MLflow store at `uri` (sqlite:///file, postgresql://..., http://server).
 
-    Raises TrackingError at open_ablation when the store does not answer. With SQLite the artifacts lie in `artifacts/` beside the file;
+    Raises TrackingError, at once where the store does not answer, so before any work. With SQLite the artifacts lie in `artifacts/` beside the file;
     otherwise the server decides.
     """
 
     def __init__(self, uri: str) -> None:
+        check(uri)
         self.uri = uri
+        self._client = _client(uri)
         self._opened: _Parent | None = None
 
     @property
@@ -91,9 +99,7 @@ class MlflowTracker:
         return self._opened
 
     def open_ablation(self, plan: Plan, lineage: Mapping[str, str]) -> None:
-        check(self.uri)
         with _errors(self.uri):
-            self._client = _client(self.uri)
             experiment = self._experiment(plan.ablation.name)
             found = self._find(experiment, {"clef_ray.plan": plan.fingerprint()})
             run_id = found[0].info.run_id if found else self._create_parent(experiment, plan, lineage)
@@ -109,6 +115,7 @@ class MlflowTracker:
             child = self._child(trial)
             if child.status in ("FAILED", "KILLED"):  # a second attempt; a finished run keeps its times
                 self._client.update_run(child.run_id, status="RUNNING")
+                self._client.set_tag(child.run_id, "reason", "")  # of the attempt before
                 child.status = "RUNNING"
 
     def log_epochs(self, trial: Trial, rows: Sequence[Mapping[str, float]]) -> None:

@@ -1,5 +1,6 @@
 """Whether a tracking store is there at all: a cheap knock, since MLflow's own retries wait for minutes at a dead one."""
 
+import http.client
 import socket
 import sqlite3
 import urllib.error
@@ -33,7 +34,7 @@ def reach(uri: str) -> None:
             raise TrackingError(
                 f"{uri} answers, but not as an MLflow server (HTTP {error.code} at /health): {remedy}"
             ) from error
-    except (OSError, ValueError, sqlite3.Error) as error:
+    except (OSError, ValueError, http.client.HTTPException, sqlite3.Error) as error:
         raise TrackingError(
             f"the tracking store {public(uri)} does not answer ({error}): {remedy}"
         ) from error

@@ -96,7 +96,7 @@ class Trainer:
         self.encoder = build_encoder(self.run).to(self.context.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(fold("heads", self.run.seed))
-            heads = self.run.method.build(METHODS).heads(int(self.encoder.dim))
+            heads = self.run.method.build(METHODS).heads(int(self.encoder.dim))  # type: ignore[arg-type]
         self.model = nn.Sequential(self.encoder, heads.to(self.context.device))
         self.loss = self.run.loss.build(LOSSES)
         o = self.run.optimiser
@@ -150,7 +150,9 @@ class Trainer:
         assert sums is not None, "a plan has at least one step"
         means = (sums / self.plan.steps).tolist()
         if not all(map(math.isfinite, means)):
-            raise ClefRayError(f"the loss is not finite in epoch {epoch + 1} ({dict(zip(names, means, strict=True))})")
+            raise ClefRayError(
+                f"the loss is not finite in epoch {epoch + 1} ({dict(zip(names, means, strict=True))})"
+            )
         seconds = time.perf_counter() - begin
         return {
             "epoch": float(epoch + 1),
@@ -160,13 +162,17 @@ class Trainer:
             "seconds": seconds,
         }
 
-    def step(self, epoch: int, step: int, batch: NDArray[np.int64], x_bCT: Tensor) -> tuple[list[str], Tensor]:
+    def step(
+        self, epoch: int, step: int, batch: NDArray[np.int64], x_bCT: Tensor
+    ) -> tuple[list[str], Tensor]:
         """One optimiser step on this worker's slice of one global batch; returns the global loss and its terms."""
         c, o = self.context, self.run.optimiser
         own = batch[c.rank * len(x_bCT) : (c.rank + 1) * len(x_bCT)]
         record_b = torch.from_numpy(own).to(c.device)
         x_bCT = x_bCT[..., : window(self.run.signals, x_bCT.shape[-1])]
-        x_2bT = two_views(x_bCT, record_b, self.feed.leads, self.run.seed, epoch, self.run.signals, self.run.views)
+        x_2bT = two_views(
+            x_bCT, record_b, self.feed.leads, self.run.seed, epoch, self.run.signals, self.run.views
+        )
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(o, epoch + (step + 1) / self.plan.steps)
         with torch.autocast(c.device.type, torch.bfloat16, enabled=o.precision == "bf16"):
@@ -197,10 +203,20 @@ class Trainer:
         save_state(self.context.store, CHECKPOINT, state)
 
 
-def finish(run: Run, encoder: nn.Module, history: list[dict[str, float]], store: Store, facts: dict[str, Any]) -> None:
+def finish(
+    run: Run, encoder: nn.Module, history: list[dict[str, float]], store: Store, facts: dict[str, Any]
+) -> None:
     """Write the encoder and, last, the record that makes the run COMPLETE."""
-    save_state(store, ENCODER, {"encoder": encoder.state_dict(), "run": to_dict(run), "leads": facts["leads"]})
-    record = {"state": "COMPLETE", "fingerprint": run.fingerprint(), "run": to_dict(run), "history": history, **facts}
+    save_state(
+        store, ENCODER, {"encoder": encoder.state_dict(), "run": to_dict(run), "leads": facts["leads"]}
+    )
+    record = {
+        "state": "COMPLETE",
+        "fingerprint": run.fingerprint(),
+        "run": to_dict(run),
+        "history": history,
+        **facts,
+    }
     store.write_bytes(RECORD, json.dumps(record, indent=1).encode())
 
 

@@ -52,7 +52,7 @@ class ReadPlan:
         return self.order(epoch)[: self.steps * self.batch].reshape(self.steps, self.batch)
 
     def slices(self, epoch: int, rank: int, world_size: int) -> Iterator[NDArray[np.int64]]:
-        """This worker's share of each batch, in order."""
+        """The share of each batch that one worker reads, in order."""
         if self.batch % world_size:
             raise ConfigError(f"optimiser.batch {self.batch} cannot be shared evenly by {world_size} workers")
         share = self.batch // world_size

@@ -22,7 +22,9 @@ class Subjects:
     risk_N: NDArray[np.float64]
     completeness_N: NDArray[np.float64]
 
-    def batch(self, rows: NDArray[np.int64], device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def batch(
+        self, rows: NDArray[np.int64], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(risk, completeness, patient) of one global batch as tensors."""
         return (
             torch.from_numpy(self.risk_N[rows]).to(device, torch.float32),
@@ -52,5 +54,7 @@ def training_rows(run: Run, table: pd.DataFrame) -> NDArray[np.int64]:
     rows = np.flatnonzero(table["fold"].isin(run.train_folds).to_numpy())
     held_out = set(table["patient"].to_numpy()[~table["fold"].isin(run.train_folds).to_numpy()])
     if shared := held_out & set(table["patient"].to_numpy()[rows]):
-        raise DataError(f"{len(shared)} patients have records both in the training folds and outside them; the split must be by patient")
+        raise DataError(
+            f"{len(shared)} patients have records both in the training folds and outside them; the split must be by patient"
+        )
     return rows.astype(np.int64)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clef_ray.errors import ConfigError, DataError
@@ -137,6 +137,9 @@ def test_lambda_zero_leaves_a_term_out():
         {"lambda_d": -1},
         {"lambda_w": 0, "lambda_d": 0},
         {"negatives": 0},
+        {"mask": "natural"},
+        {"power": 3},
+        {"same_patient": "positive"},
     ],
     ids=str,
 )
@@ -190,6 +193,7 @@ def test_reference_of_equal_risks_is_the_least_dissimilarity():
     assert risk_reference(np.full(10, 3.0), 2, 0.2) == RiskReference(1.0, pytest.approx(0.2))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=40), st.sampled_from([1, 2]), st.floats(0, 1))
 def test_reference_is_in_range(risks, power, alpha):
     found = risk_reference(np.array(risks), power, alpha)

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from clef_ray.losses._negatives import candidates, sample
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 6), min_size=2, max_size=12),
     st.integers(1, 8),

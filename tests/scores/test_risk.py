@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clef_ray.datasets import COVARIATES
 from clef_ray.errors import ConfigError
 from clef_ray.registry import SCORES
-from clef_ray.scores import impute, risk
+from clef_ray.scores import PLAUSIBLE, impute, risk
 from clef_ray.scores.age import Age
 from clef_ray.scores.permuted import Permuted
 from clef_ray.scores.score2 import Score2
@@ -124,6 +125,7 @@ def test_permuted_gives_all_records_of_a_patient_one_value():
         assert np.isnan(own[0]) or own[0] in base
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 50))
 def test_permuted_depends_on_seed_and_patients_not_on_order(order_seed, seed):
     columns, patients = cohort(40)
@@ -163,3 +165,8 @@ def test_every_score(name):
     nothing = score({n: np.full(60, NAN) for n in columns}, patients)
     assert np.isnan(nothing.value_N).all()
     assert (nothing.observed_N == 0).all()
+
+
+def test_every_covariate_has_a_plausible_range():
+    """So that a score in a new file may use any covariate that shards store."""
+    assert set(PLAUSIBLE) == set(COVARIATES)

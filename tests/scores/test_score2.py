@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from clef_ray.errors import ConfigError, DataError
@@ -91,6 +91,7 @@ people = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(people, min_size=1, max_size=4))
 def test_equals_the_transcription(group):
     expected = [
@@ -100,9 +101,10 @@ def test_equals_the_transcription(group):
     assert score(group).value_N == pytest.approx(expected, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(people, st.sampled_from(REGIONS), st.sampled_from(["age", "sbp", "smoker", "total_cholesterol"]))
 def test_monotone_in_every_risk_factor(person, region, factor):
-    """Within 40 to 69 years and without the interactions' far corners, where the published equation rises with each of these."""
+    """Within 40 to 69 years the published equation rises with each of these (it drops at 70, to SCORE2-OP)."""
     worse = dict(person)
     worse[factor] = {
         "age": min(person["age"] + 3, 69.9),
@@ -114,6 +116,7 @@ def test_monotone_in_every_risk_factor(person, region, factor):
     assert worse_value >= better - 1e-12
 
 
+@settings(deadline=None)
 @given(people, st.sampled_from(REGIONS))
 def test_hdl_protects(person, region):
     assume(person["hdl"] < 2.2)
@@ -121,6 +124,7 @@ def test_hdl_protects(person, region):
     assert more <= less + 1e-12
 
 
+@settings(deadline=None)
 @given(
     people | st.fixed_dictionaries({**{k: st.just(v) for k, v in PERSON.items()}, "age": st.floats(70, 89)}),
     st.sampled_from(REGIONS),
@@ -196,7 +200,7 @@ def test_wrong_units_are_refused_without_showing_values(field, value, hint):
 
 
 def test_absent_column_is_named():
-    with pytest.raises(DataError, match="'hdl'.*absent.*age"):
+    with pytest.raises(DataError, match=r"'hdl'.*absent.*age"):
         take({"age": np.array([50.0])}, ("age", "hdl"))
 
 

@@ -62,15 +62,15 @@ def same(a, b):
 
 @pytest.mark.parametrize("method", ["clef", "simclr"])
 def test_a_killed_run_resumes_and_ends_where_an_uninterrupted_one_ends(tmp_path, method):
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def kill(metrics):
         if metrics["epoch"] == 2:
-            raise Killed
+            raise KilledError
 
     whole = train(tmp_path / "whole", {"method": method})
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(tmp_path / "killed", {"method": method}, kill)
     assert not Store(str(tmp_path / "killed")).exists(RECORD), "only COMPLETE counts"
     resumed_epochs = []
@@ -94,7 +94,9 @@ def test_the_loss_falls_on_records_that_can_be_told_apart(tmp_path):
     table, signals = cohort()
     t = np.arange(200) / 100
     signals = np.sin(2 * np.pi * t * np.linspace(2, 20, len(table))[:, None, None]).astype(np.float32)
-    store = train(tmp_path, {"optimiser.epochs": 30, "method": "simclr", "views.noise_mv": 0.01}, data=(table, signals))
+    store = train(
+        tmp_path, {"optimiser.epochs": 30, "method": "simclr", "views.noise_mv": 0.01}, data=(table, signals)
+    )
     history = json.loads(store.read_bytes(RECORD))["history"]
     assert history[-1]["loss"] < 0.7 * math.log(15), "chance is log(2B - 1)"
 
@@ -177,8 +179,13 @@ def _losses():
         "guided": Guided(),
         "guided-3": Guided(negatives=3),
         "published": Guided(
-            mask="none", normaliser="batch_minmax", weight_norm="softmax", similarity="batch_minmax",
-            same_patient="negative", lambda_w=0.5, lambda_d=0.5,
+            mask="none",
+            normaliser="batch_minmax",
+            weight_norm="softmax",
+            similarity="batch_minmax",
+            same_patient="negative",
+            lambda_w=0.5,
+            lambda_d=0.5,
         ),
     }
 
@@ -206,7 +213,9 @@ def work(rank, world_size):
         totals = torch.stack([t.total for t in terms])
         if world_size > 1:
             torch.distributed.all_reduce(counts)
-        value = (mean(totals, counts) * torch.tensor([t.coefficient for t in terms], dtype=torch.float64)).sum()
+        value = (
+            mean(totals, counts) * torch.tensor([t.coefficient for t in terms], dtype=torch.float64)
+        ).sum()
         value.backward()
         sum_gradients(layer.parameters(), context)
         value = value.detach()
@@ -216,16 +225,22 @@ def work(rank, world_size):
     return found
 
 
+def work_in_pool():
+    return work(torch.distributed.get_rank(), 2)
+
+
 def test_one_worker_is_the_plain_loss():
     x_2BF, weight, pairs = _problem()
     for name, loss in _losses().items():
         z = x_2BF.reshape(-1, 5) @ weight.T
-        assert work(0, 1)[name][0] == pytest.approx(reduce(loss(z, torch.arange(2 * BATCH), pairs)).item(), rel=1e-12)
+        assert work(0, 1)[name][0] == pytest.approx(
+            reduce(loss(z, torch.arange(2 * BATCH), pairs)).item(), rel=1e-12
+        )
 
 
 def test_two_workers_give_the_loss_and_gradients_of_one(gloo_pair):
     alone = work(0, 1)
-    for found in gloo_pair.run(work, 2):
+    for found in gloo_pair.run(work_in_pool):
         for name, (value, gradient) in found.items():
             assert value == pytest.approx(alone[name][0], rel=1e-10), name
             np.testing.assert_allclose(gradient, alone[name][1], rtol=1e-10, atol=1e-12, err_msg=name)

@@ -9,10 +9,21 @@ from clef_ray.errors import ConfigError
 from clef_ray.train.plan import WINDOW, ReadPlan
 
 
-@given(records=st.integers(8, 400), batch=st.integers(1, 8), workers=st.sampled_from([1, 2, 4]), epoch=st.integers(0, 5))
-def test_workers_together_read_each_record_at_most_once_and_agree_with_one_worker(records, batch, workers, epoch):
+@given(
+    records=st.integers(8, 400),
+    batch=st.integers(1, 8),
+    workers=st.sampled_from([1, 2, 4]),
+    epoch=st.integers(0, 5),
+)
+def test_workers_together_read_each_record_at_most_once_and_agree_with_one_worker(
+    records, batch, workers, epoch
+):
     rows = np.arange(records) * 3 + 5
-    plan = ReadPlan(rows, np.arange(records) // 50, batch * workers, seed=1) if records >= batch * workers else None
+    plan = (
+        ReadPlan(rows, np.arange(records) // 50, batch * workers, seed=1)
+        if records >= batch * workers
+        else None
+    )
     if plan is None:
         return
     whole = list(plan.slices(epoch, 0, 1))

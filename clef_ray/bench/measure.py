@@ -1,0 +1,120 @@
+"""How speed is measured: the sides of a comparison take turns in one process, and what counts is the ratio of their medians.
+
+Seconds of two different runs cannot be compared on a machine that does other work too; a ratio of turns taken seconds apart can.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import pyarrow as pa
+import torch
+
+_PACKAGES = ("clef-ray", "torch", "ray", "pyarrow", "numpy", "scipy", "wfdb")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table.
+
+    ours, plain, limit: in `unit`. ratio: how many times better than `plain` ours is, with the lowest and highest of the single rounds.
+    target: as text; met: whether it is reached, None without a target. note: what was compared.
+    """
+
+    name: str
+    unit: str
+    ours: float
+    plain: float | None = None
+    ratio: float | None = None
+    spread: tuple[float, float] | None = None
+    limit: float | None = None
+    target: str = ""
+    met: bool | None = None
+    note: str = ""
+
+
+def interleaved(sides: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
+    """Items per second of each side in each round; within a round the sides take turns (A B A B ...).
+
+    A side does its work and returns how many items that were. Each runs once beforehand, unmeasured.
+    """
+    for side in sides.values():
+        side()
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            begin = time.perf_counter()
+            items = side()
+            rates[name].append(items / (time.perf_counter() - begin))
+    return rates
+
+
+def faster(
+    name: str, unit: str, rates: Mapping[str, list[float]], ours: str = "ours", at_least: float | None = None, note: str = ""
+) -> Figure:
+    """The side `ours` of `interleaved` against its side `plain`, with the side `limit` beside it."""
+    ratio = median(rates[ours]) / median(rates["plain"])
+    single = [a / b for a, b in zip(rates[ours], rates["plain"], strict=True)]
+    return Figure(
+        name=name,
+        unit=unit,
+        ours=median(rates[ours]),
+        plain=median(rates["plain"]),
+        ratio=ratio,
+        spread=(min(single), max(single)),
+        limit=median(rates["limit"]),
+        target="" if at_least is None else f">= {at_least:g}x",
+        met=None if at_least is None else ratio >= at_least,
+        note=note,
+    )
+
+
+def cores() -> int:
+    """CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """torch and Arrow on `count` threads; as before afterwards."""
+    before = torch.get_num_threads(), pa.cpu_count(), pa.io_thread_count()
+    _set_threads(count, count, count)
+    try:
+        yield
+    finally:
+        _set_threads(*before)
+
+
+def _set_threads(torch_threads: int, arrow: int, arrow_io: int) -> None:
+    torch.set_num_threads(torch_threads)
+    pa.set_cpu_count(arrow)
+    pa.set_io_thread_count(arrow_io)
+
+
+def machine() -> dict[str, str]:
+    """Where and with what the figures were measured; load: processes that wanted a core in the last minute, ours or not."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": str(cores()),
+        "load": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
+        "torch threads": str(torch.get_num_threads()),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+    }
+
+
+def _cpu_model() -> str:
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        for line in listing.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

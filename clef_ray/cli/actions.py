@@ -1,0 +1,141 @@
+"""What the verbs of `clef-ray` do. Each imports its layer when it runs, so that `--help` answers at once."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from clef_ray.registry import DATASETS
+
+if TYPE_CHECKING:
+    from clef_ray.shards import Manifest
+
+
+def synth(arguments: argparse.Namespace) -> int:
+    names = ("patients", "seed", "effect", "missing", "missing_rate")
+    return _ingest("synthetic", {name: getattr(arguments, name) for name in names}, arguments, max_bad=0.05)
+
+
+def ingest(arguments: argparse.Namespace) -> int:
+    options = {"root": arguments.root, "fs": arguments.fs}
+    return _ingest(arguments.dataset, options, arguments, max_bad=arguments.max_bad)
+
+
+def _ingest(name: str, options: Mapping[str, Any], arguments: argparse.Namespace, max_bad: float) -> int:
+    from clef_ray.cluster.ingest import ingest as run_ingest
+    from clef_ray.cluster.session import session
+    from clef_ray.store import Store
+
+    checked = DATASETS.options(name, options, f"dataset {name}")
+    DATASETS.get(name)(**checked)  # a wrong folder or option is told before Ray starts
+    Store(arguments.out).check_writable()
+    with session(arguments.address):
+        manifest = run_ingest(name, checked, arguments.out, max_bad=max_bad, progress=not arguments.json)
+    print(json.dumps(summary(manifest), indent=1) if arguments.json else _sentence(manifest, arguments.out))
+    return 0
+
+
+def summary(manifest: "Manifest") -> dict[str, Any]:
+    """The manifest's keys that scripts want."""
+    return {
+        "records": manifest.records,
+        "patients": manifest.patients,
+        "quarantined": dict(manifest.quarantined),
+        "parts": len(manifest.parts),
+        "fingerprint": manifest.fingerprint,
+    }
+
+
+def _sentence(manifest: "Manifest", out: str) -> str:
+    bad = ", ".join(f"{n} {reason}" for reason, n in manifest.quarantined.items()) or "none"
+    return f"{out}: {manifest.records} records of {manifest.patients} patients in {len(manifest.parts)} parts; quarantined: {bad}; fingerprint {manifest.fingerprint}"
+
+
+def _plain_folder(arguments: argparse.Namespace, fs: float) -> str:
+    from clef_ray.cli.data import prepare
+    from clef_ray.shards import ingest_local
+
+    return prepare(
+        arguments.data,
+        fs,
+        arguments.storage,
+        lambda name, options, out: ingest_local(DATASETS.get(name)(**options), out),
+    )
+
+
+def pretrain(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from rich.progress import Progress
+
+    from clef_ray.cli.experiment import settings_of
+    from clef_ray.config import Run, override
+    from clef_ray.shards import load_corpus
+    from clef_ray.trial import pretrain_here, run_store
+
+    run: Run = override(Run(seed=arguments.seed), settings_of(arguments.set))
+    folder = _plain_folder(arguments, run.signals.fs)
+    corpus = load_corpus(folder, run.signals.fs)
+    run = replace(run, data=corpus.manifest.fingerprint)
+    store = run_store(arguments.storage, run)
+    with Progress(transient=True) as progress:
+        bar = progress.add_task("pretraining", total=run.canonical().optimiser.epochs)
+
+        def tell(metrics: dict[str, float]) -> None:
+            progress.update(bar, completed=metrics["epoch"], description=f"loss {metrics['loss']:.4f}")
+
+        pretrain_here(run, corpus, store, tell, arguments.device)
+    print(store.uri)
+    return 0
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    from clef_ray.config import task_spec
+    from clef_ray.evaluate.embedder import Embedder
+    from clef_ray.shards import load_corpus
+    from clef_ray.store import Store
+    from clef_ray.trial import evaluate as evaluate_run
+
+    tasks = [task_spec(text) for text in arguments.tasks]
+    run = Embedder.load(arguments.run, "cpu").run
+    corpus = load_corpus(_plain_folder(arguments, run.signals.fs), run.signals.fs)
+    results = evaluate_run(run, tasks, corpus, Store(arguments.run), arguments.device)
+    if arguments.json:
+        print(json.dumps({n: e.value for r in results.values() for n, e in r.estimates.items()}, indent=1))
+        return 0
+    for name, result in results.items():
+        print(f"{name}: skipped, {result.skipped}" if result.skipped else f"{name}:")
+        for metric, estimate in result.estimates.items():
+            print(f"  {metric:<28} {estimate.value:6.3f}  [{estimate.low:.3f}, {estimate.high:.3f}]")
+    return 0
+
+
+def sweep(arguments: argparse.Namespace) -> int:
+    import runpy
+    from pathlib import Path
+
+    from clef_ray.cli.experiment import run
+    from clef_ray.errors import ConfigError
+
+    if not Path(arguments.file).is_file():
+        raise ConfigError(
+            f"no experiment file {arguments.file} (looked at {Path(arguments.file).absolute()})"
+        )
+    declared = runpy.run_path(arguments.file).get("ABLATION")
+    if declared is None:
+        raise ConfigError(
+            f"{arguments.file} declares no ABLATION; see experiments/ablate_negatives.py for the form"
+        )
+    return run(declared, arguments)
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    from clef_ray.bench import run
+
+    return run(quick=arguments.quick, as_json=arguments.json)
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    from clef_ray.doctor import doctor as examine
+
+    return examine(arguments.storage, arguments.tracking_uri, arguments.address, as_json=arguments.json)

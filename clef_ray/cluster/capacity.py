@@ -1,0 +1,162 @@
+"""How many trials run at once, computed before the start.
+
+Ray Tune knows what a trial's own process takes. It does not know of the worker group that a trial of several workers starts inside: left
+alone it would start as many such trials as there is room for their small processes, all of which then wait for each other's workers.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import ray
+
+from clef_ray.errors import CapacityError, ConfigError
+
+#: CPUs of the process that waits for the workers in a trial of several workers (clef_ray/cluster/sweep.py).
+DRIVER_CPUS = 0.1
+
+#: Ray counts resources in ten-thousandths.
+UNIT = 10_000
+
+#: Seconds to wait for resources of tasks that have just ended to be given back.
+SETTLE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one trial asks for: workers_per_trial workers, each on one node.
+
+    cpus_per_worker > 0, gpus_per_worker >= 0; fractions below 1 are allowed, above 1 only whole numbers (Ray's rule).
+    """
+
+    workers_per_trial: int = 1
+    cpus_per_worker: float = 1.0
+    gpus_per_worker: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.workers_per_trial < 1:
+            raise ConfigError(f"--workers-per-trial {self.workers_per_trial}: at least 1 is needed")
+        for flag, value, least in (
+            ("cpus", self.cpus_per_worker, 1 / UNIT),
+            ("gpus", self.gpus_per_worker, 0.0),
+        ):
+            whole = value <= 1 or float(value).is_integer()
+            if not (math.isfinite(value) and value >= least and whole):
+                allowed = "greater than 0" if least else "0 or more"
+                raise ConfigError(
+                    f"--{flag}-per-worker {value:g}: allowed is {allowed}, and a whole number above 1"
+                )
+
+    def worker_resources(self) -> dict[str, float]:
+        """One worker in Ray's terms."""
+        gpu = {"GPU": float(self.gpus_per_worker)} if self.gpus_per_worker else {}
+        return {"CPU": float(self.cpus_per_worker), **gpu}
+
+    def __str__(self) -> str:
+        gpus = f" and {self.gpus_per_worker:g} GPU" if self.gpus_per_worker else ""
+        each = f"{self.cpus_per_worker:g} CPU{gpus}"
+        if self.workers_per_trial == 1:
+            return f"1 worker of {each}"
+        return f"{self.workers_per_trial} workers of {each} each and {DRIVER_CPUS:g} CPU for the trial itself"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Room for `concurrent` trials (at least 1) on nodes with these free resources, by node address."""
+
+    concurrent: int
+    nodes: Mapping[str, Mapping[str, float]]
+
+
+def concurrent_trials(
+    nodes: Sequence[Mapping[str, float]], request: Request, driver_cpus: float = DRIVER_CPUS
+) -> int:
+    """How many trials fit at once, wherever Ray puts their driver processes; 0 where not even one does.
+
+    nodes: the free resources ("CPU", "GPU") of each node. A worker fits on one node or not at all. A trial of one worker has no driver.
+    """
+    workers = request.workers_per_trial
+    slots = [_slots(node, request, 0.0) for node in nodes]
+    if workers == 1 or not driver_cpus:
+        return sum(slots) // workers
+    # A driver takes at most this many workers' places, whichever node it lands on ...
+    each = math.ceil(driver_cpus / request.cpus_per_worker - 1e-9)
+    best = 0
+    for trials in range(1, sum(slots) // workers + 1):
+        # ... and a node cannot lose more than it would by holding them all.
+        most = sum(
+            full - _slots(node, request, trials * driver_cpus)
+            for node, full in zip(nodes, slots, strict=True)
+        )
+        held = sum(int(_units(node, "CPU") // round(driver_cpus * UNIT)) for node in nodes)
+        if held >= trials and sum(slots) - min(trials * each, most) >= trials * workers:
+            best = trials
+    return best
+
+
+def _units(node: Mapping[str, float], name: str) -> int:
+    return round(node.get(name, 0.0) * UNIT)
+
+
+def _slots(node: Mapping[str, float], request: Request, taken_cpus: float) -> int:
+    """Workers that fit on a node of which `taken_cpus` are taken."""
+    cpus = max(_units(node, "CPU") - round(taken_cpus * UNIT), 0) // round(request.cpus_per_worker * UNIT)
+    if not request.gpus_per_worker:
+        return cpus
+    return min(cpus, _gpu_slots(_units(node, "GPU"), round(request.gpus_per_worker * UNIT)))
+
+
+def _gpu_slots(free: int, each: int) -> int:
+    """Ray gives a fraction of a GPU from one device: 0.6 fits once on each, not three times on two."""
+    return free // each if each >= UNIT else (free // UNIT) * (UNIT // each) + (free % UNIT) // each
+
+
+def check(request: Request) -> Room:
+    """The room on the running cluster. CapacityError, before anything starts, where one trial does not fit."""
+    total = _nodes()
+    most = concurrent_trials(list(total.values()), request)
+    if most == 0:
+        raise CapacityError(_too_little(request, total))
+    free, deadline = _free(total), time.monotonic() + SETTLE_SECONDS
+    while (found := concurrent_trials(list(free.values()), request)) < most and time.monotonic() < deadline:
+        time.sleep(0.1)
+        free = _free(total)
+    if found == 0:
+        raise CapacityError(
+            f"one trial needs {request}; the cluster has that but others use it now. Free: {_listing(free)}. Try later."
+        )
+    return Room(found, free)
+
+
+def _nodes() -> dict[str, dict[str, float]]:
+    """Live nodes by id: what they have in all."""
+    return {n["NodeID"]: dict(n["Resources"]) for n in ray.nodes() if n["Alive"]}
+
+
+def _free(total: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    # Ray's public API sums over nodes; only this call tells them apart.
+    found = ray._private.state.available_resources_per_node()  # noqa: SLF001
+    return {node: dict(found.get(node, {})) for node in total}
+
+
+def _listing(nodes: Mapping[str, Mapping[str, float]]) -> str:
+    return "; ".join(
+        f"node {node[:8]}: {r.get('CPU', 0):g} CPU, {r.get('GPU', 0):g} GPU" for node, r in nodes.items()
+    )
+
+
+def _too_little(request: Request, nodes: Mapping[str, Mapping[str, float]]) -> str:
+    return f"one trial needs {request}; the cluster has {_listing(nodes)}. {_advice(request, list(nodes.values()))}"
+
+
+def _advice(request: Request, nodes: Sequence[Mapping[str, float]]) -> str:
+    """The nearest request that fits, as options to type."""
+    workers, cpus, gpus = request.workers_per_trial, request.cpus_per_worker, request.gpus_per_worker
+    if gpus and not any(node.get("GPU") for node in nodes):
+        return "No node offers a GPU to Ray: give --gpus-per-worker 0, or see `clef-ray doctor`."
+    smaller = [(f"--cpus-per-worker {c:g}", Request(workers, c, gpus)) for c in (0.9, 0.5, 0.25) if c < cpus]
+    fewer = [(f"--workers-per-trial {w}", Request(w, cpus, gpus)) for w in range(workers - 1, 0, -1)]
+    fits = [next((text for text, r in way if concurrent_trials(nodes, r)), None) for way in (fewer, smaller)]
+    options = [text for text in fits if text]
+    return f"Give {' or '.join(options) or 'smaller workers'}, or add nodes."

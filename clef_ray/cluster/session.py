@@ -1,0 +1,176 @@
+"""A running Ray for the length of a `with` block: a local one on the loopback interface, or a cluster that is already there.
+
+Whatever this process started it also stops, with its files; a cluster that was there before keeps running. The dashboard is always on and
+is asked before anything starts: Ray Train frees the workers of a stopped trial by asking the dashboard's State API whether the trial is
+still alive, so without it every later trial of a sweep waits for ever, without a message.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import ray
+from ray._private import ray_constants
+from ray._private.utils import get_dashboard_dependency_error
+from ray.util.state import list_nodes
+from ray.util.state.exception import RayStateApiException
+
+from clef_ray.errors import ClefRayError
+
+#: What the processes of a local Ray inherit; a value the user has set stays. On a cluster, `cluster.yaml` decides.
+LOCAL_SETTINGS = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # the floor under every report of several workers; 2 s is meant for large clusters
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # this machine is not taken away with notice
+    "RAY_TRAIN_METRICS_ENABLED": "0",  # nobody scrapes a local Prometheus endpoint
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a worker that asked for no GPU sees none
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",  # the command line has its own
+}
+
+#: Seconds after which an address counts as dead: for its port to open, and for Ray behind it to answer.
+CONNECT_TIMEOUT = 5.0
+ANSWER_TIMEOUT = 30.0
+
+#: Ray puts Unix sockets below its folder, whose paths the system cuts at about 104 characters; Ray itself needs 66 of them.
+LONGEST_FOLDER = 35
+
+
+@contextmanager
+def session(address: str | None = None, *, num_cpus: int | None = None) -> Iterator[str]:
+    """Ray for the length of the block; yields the dashboard's URL.
+
+    address: `host:port` or `auto` joins a running cluster and leaves it running; None takes the one that RAY_ADDRESS names (as in a job
+    that was submitted to a cluster), else starts a local Ray that listens on the loopback interface only and ends with the block. Inside
+    another session None means that one.
+    num_cpus: of a local Ray; None takes all.
+    Raises ClefRayError when the address does not answer within about half a minute, or when the dashboard does not.
+    """
+    if ray.is_initialized():
+        if address is not None:
+            raise ClefRayError(
+                f"--address {address}: this process is already connected to a Ray; give no address or end that one first"
+            )
+        yield _require_dashboard()
+        return
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    try:
+        with _local(num_cpus) if address == "local" else _remote(address):
+            yield _require_dashboard()
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _local(num_cpus: int | None) -> Iterator[None]:
+    if reason := get_dashboard_dependency_error():
+        raise ClefRayError(
+            f"Ray's dashboard cannot start ({reason}): pip install 'ray[default]=={ray.__version__}'"
+        )
+    folder = _new_folder()
+    try:
+        with _environment(LOCAL_SETTINGS):
+            with _loopback():
+                ray.init(
+                    address="local",
+                    num_cpus=num_cpus,
+                    include_dashboard=True,
+                    dashboard_host="127.0.0.1",
+                    log_to_driver=False,
+                    logging_level="error",
+                    _temp_dir=folder,
+                    _node_ip_address="127.0.0.1",
+                )
+            yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _remote(address: str) -> Iterator[None]:
+    _require_answer(address)
+    ray.init(address=address, log_to_driver=False, logging_level="error")
+    yield
+
+
+def _new_folder() -> str:
+    parent = tempfile.gettempdir()
+    if len(parent) + len("/clef-ray-12345678") > LONGEST_FOLDER:
+        parent = "/tmp"  # noqa: S108  # mkdtemp makes a private folder there
+    return tempfile.mkdtemp(prefix="clef-ray-", dir=parent)
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    added = {name: value for name, value in settings.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Let Ray take 127.0.0.1 as this node's address, as it does by itself on macOS and Windows.
+
+    On Linux it would take the address of the network card instead, whatever `_node_ip_address` says, open a dozen ports to the network and
+    lose its own processes when the network changes. The switch is read when `ray` is imported, hence not an environment variable here.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _require_answer(address: str) -> None:
+    """Ask from outside: `ray.init` on a dead address blocks for minutes and cannot be interrupted."""
+    advice = "Give the HOST:PORT that `ray start --head` printed (port 6379 unless told otherwise), or no address for a local Ray."
+    if "://" in address:
+        raise ClefRayError(
+            f"--address {address}: Ray Client is not supported. Run inside the cluster instead: "
+            "ray job submit --working-dir . -- python experiments/ablate_negatives.py --address auto"
+        )
+    host, colon, port = address.rpartition(":")
+    if address != "auto":
+        if not (colon and host and port.isdigit()):
+            raise ClefRayError(f"--address {address}: not HOST:PORT. {advice}")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT).close()
+        except (OSError, OverflowError) as error:
+            raise ClefRayError(f"--address {address}: nothing answers there ({error}). {advice}") from error
+    command = [sys.executable, "-m", "ray.scripts.scripts", "status", "--address", address]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired as error:
+        raise ClefRayError(
+            f"--address {address}: no Ray answers there within {ANSWER_TIMEOUT:.0f} s. {advice}"
+        ) from error
+    if found.returncode != 0:
+        raise ClefRayError(f"--address {address}: {_reason(found.stderr)} {advice}")
+
+
+def _reason(stderr: str) -> str:
+    if "InvalidAuthToken" in stderr or "AuthenticationError" in stderr:
+        return "the cluster refuses this machine's token: set RAY_AUTH_MODE=token and copy the cluster's ~/.ray/auth_token here."
+    lines = [line for line in stderr.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else "Ray gives no reason."
+
+
+def _require_dashboard() -> str:
+    try:
+        list_nodes(timeout=10)
+    except (RayStateApiException, ValueError) as error:
+        raise ClefRayError(
+            "Ray's dashboard does not answer, and without it stopped trials keep their workers: on every node "
+            f"pip install 'ray[default]=={ray.__version__}', and start the head with --include-dashboard=true"
+        ) from error
+    return f"http://{ray._private.worker.get_dashboard_url()}"  # noqa: SLF001

@@ -1,0 +1,156 @@
+"""Starting, joining and leaving Ray; dead addresses; the dashboard that sweeps need."""
+
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import ray
+
+from clef_ray.cluster import session as module
+from clef_ray.cluster.session import session
+from clef_ray.errors import ClefRayError
+
+# A separate process: it starts a Ray of its own, joins it from a second process, and looks at what is left.
+WHOLE_LIFE = """
+import json, os, subprocess, sys, tempfile
+import ray
+from clef_ray.cluster.session import LOCAL_SETTINGS, session
+
+@ray.remote
+def settings():
+    return {name: os.environ.get(name) for name in LOCAL_SETTINGS}
+
+join = '''
+import sys
+from clef_ray.cluster.session import session
+with session(sys.argv[1]) as url:
+    print(url)
+'''
+found = {}
+before = set(os.listdir(tempfile.gettempdir()))
+with session(num_cpus=1) as url:
+    found["dashboard"] = url
+    address = found["address"] = ray.get_runtime_context().gcs_address
+    found["settings"] = ray.get(settings.remote())
+    found["cpus"] = ray.cluster_resources()["CPU"]
+    joined = subprocess.run(
+        [sys.executable, "-c", join, address],
+        capture_output=True, text=True, env={**os.environ, "RAY_AUTH_MODE": "token"},
+    )
+    found["joined"] = joined.stdout.strip() or joined.stderr[-500:]
+    found["alive_after_join"] = len(ray.nodes())
+found["running"] = ray.is_initialized()
+found["environment"] = [name for name in LOCAL_SETTINGS if name in os.environ]
+left = set(os.listdir(tempfile.gettempdir())) - before
+found["left"] = sorted(name for name in left if name.startswith("clef-ray-"))
+try:
+    with session(address):
+        pass
+except Exception as error:
+    found["dead"] = f"{type(error).__name__}: {error}"
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_local_ray_lives_on_the_loopback_and_leaves_nothing():
+    """All in one start: address, dashboard, settings of workers, joining does not stop it, leaving does, a dead address is told."""
+    env = {k: v for k, v in os.environ.items() if k not in module.LOCAL_SETTINGS and k != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-c", WHOLE_LIFE], check=False, capture_output=True, text=True, timeout=180, env=env
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["address"].startswith("127.0.0.1:")
+    assert found["dashboard"].startswith("http://127.0.0.1:")
+    assert found["joined"] == found["dashboard"]
+    assert found["settings"] == module.LOCAL_SETTINGS
+    assert (found["cpus"], found["alive_after_join"], found["running"]) == (1.0, 1, False)
+    assert (found["environment"], found["left"]) == ([], [])
+    assert found["dead"].startswith(f"ClefRayError: --address {found['address']}: nothing answers there")
+
+
+@pytest.mark.ray
+def test_a_session_inside_a_session_is_the_same_and_stays(local_ray):
+    with session() as inner:
+        assert inner == local_ray
+    assert ray.is_initialized()
+    with pytest.raises(ClefRayError, match="already connected"), session("127.0.0.1:6379"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:9", "nothing answers there"),
+        ("no-such-host.invalid:6379", "nothing answers there"),
+        ("127.0.0.1:99999", "nothing answers there"),
+        ("127.0.0.1", "not HOST:PORT"),
+        ("ray://head:10001", "ray job submit"),
+    ],
+)
+def test_a_wrong_address_is_told_within_seconds(address, said):
+    begin = time.perf_counter()
+    with pytest.raises(ClefRayError, match=said):
+        module._require_answer(address)
+    assert time.perf_counter() - begin < module.CONNECT_TIMEOUT + 2
+
+
+def test_a_port_behind_which_there_is_no_ray_is_told(monkeypatch):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(module, "ANSWER_TIMEOUT", 4.0)
+    with pytest.raises(ClefRayError, match="no Ray answers there within 4 s"):
+        module._require_answer(f"127.0.0.1:{server.server_port}")
+    server.shutdown()
+
+
+def test_a_refused_token_is_told_apart():
+    assert "RAY_AUTH_MODE=token" in module._reason(
+        "...\nray.exceptions.AuthenticationError: InvalidAuthToken: ..."
+    )
+    assert module._reason("Traceback\nConnectionError: gone\n") == "ConnectionError: gone"
+
+
+def test_without_the_dashboards_packages_nothing_starts(monkeypatch):
+    monkeypatch.setattr(
+        module, "get_dashboard_dependency_error", lambda: ImportError("No module named 'aiohttp_cors'")
+    )
+    with pytest.raises(ClefRayError, match=r"aiohttp_cors.*pip install 'ray\[default\]"), module._local(1):
+        pass
+
+
+def test_a_dashboard_that_does_not_answer_is_told(monkeypatch):
+    def dead(timeout):
+        raise module.RayStateApiException("refused")
+
+    monkeypatch.setattr(module, "list_nodes", dead)
+    with pytest.raises(ClefRayError, match="--include-dashboard=true"):
+        module._require_dashboard()
+
+
+def test_the_folder_leaves_room_for_unix_sockets(monkeypatch, tmp_path):
+    long = tmp_path / ("x" * 60)
+    long.mkdir()
+    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(long))
+    folder = module._new_folder()
+    Path(folder).rmdir()
+    assert len(folder) <= module.LONGEST_FOLDER
+
+
+def test_a_users_own_setting_wins(monkeypatch):
+    for name in module.LOCAL_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_TRAIN_METRICS_ENABLED", "1")
+    with module._environment(module.LOCAL_SETTINGS):
+        assert os.environ["RAY_TRAIN_METRICS_ENABLED"] == "1"
+        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert os.environ["RAY_TRAIN_METRICS_ENABLED"] == "1"
+    assert "RAY_USAGE_STATS_ENABLED" not in os.environ

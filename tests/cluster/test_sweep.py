@@ -1,0 +1,163 @@
+"""Trials on a real Ray: streaming, worker groups, sweeps that skip what is finished and survive what fails."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from clef_ray.ablation import Ablation, Arm, plan
+from clef_ray.cluster.capacity import Request
+from clef_ray.cluster.stream import RayFeed, materialise
+from clef_ray.cluster.sweep import run_sweep
+from clef_ray.datasets.synthetic import Synthetic
+from clef_ray.distributed import load_state
+from clef_ray.errors import StorageError
+from clef_ray.shards import Manifest, ingest_local, load_corpus
+from clef_ray.train.loop import ENCODER, MemoryFeed
+from clef_ray.train.plan import ReadPlan
+from clef_ray.trial import run_store
+
+pytestmark = pytest.mark.ray
+
+ABLATION = Ablation(
+    name="tiny",
+    question="?",
+    expect="",
+    arms=(
+        Arm("clef-7", {"method": "clef", "loss.negatives": 7}, "CLEF", 7),
+        Arm("twin", {"method": "clef", "loss.negatives": 7}),
+        Arm("simclr-7", {"method": "simclr", "loss.negatives": 7}, "SimCLR", 7),
+        Arm("random", {"method": "random"}),
+    ),
+    base="clef-7",
+    seeds=(0,),
+    tasks=("score_spearman:permutations=19",),
+    headline=("zeroshot/rsa",),
+    axis="negatives per anchor",
+    settings={
+        "signals.fs": 100,
+        "signals.seconds": 2.0,
+        "views.lead": "I",
+        "optimiser.batch": 32,
+        "optimiser.epochs": 2,
+        "optimiser.lr": 1e-3,
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = str(tmp_path_factory.mktemp("shards"))
+    ingest_local(Synthetic(patients=260, records_per_patient=1.0, seed=5), out, records_per_part=100)
+    return out
+
+
+class Watch:
+    def __init__(self):
+        self.started, self.epochs, self.ended = [], [], []
+
+    def start(self, trial):
+        self.started.append(trial.arm.name)
+
+    def epoch(self, trial, metrics):
+        self.epochs.append((trial.arm.name, int(metrics["epoch"])))
+
+    def end(self, outcome):
+        self.ended.append(outcome)
+
+
+def made(folder, **options):
+    return plan(replace(ABLATION, **options), Manifest.load(folder).fingerprint)
+
+
+def test_ray_data_and_a_plain_process_read_the_same_corpus(local_ray, folder):
+    here, there = load_corpus(folder, 100.0, ("I", "V5")), materialise(folder, 100.0, ("I", "V5"))
+    np.testing.assert_array_equal(here.signals_NCT, there.signals_NCT)
+    assert here.table["record"].tolist() == there.table["record"].tolist()
+
+
+def test_streaming_delivers_the_plans_batches_in_order(local_ray, folder):
+    corpus = load_corpus(folder, 100.0, ("I",))
+    read = ReadPlan(np.arange(len(corpus.table)), corpus.groups, 32, seed=0)
+    memory, stream = MemoryFeed(corpus.signals_NCT, ("I",)), RayFeed(folder, 100.0, ("I",))
+    for rank, workers in ((0, 1), (1, 2)):
+        expected = list(memory.stream(read, range(1, 3), rank, workers))
+        found = list(stream.stream(read, range(1, 3), rank, workers))
+        assert len(found) == len(expected) == 2 * read.steps
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_a_sweep_trains_each_run_once_and_a_second_start_trains_nothing(local_ray, folder, tmp_path):
+    watch = Watch()
+    outcomes = run_sweep(made(folder), folder, str(tmp_path), Request(1, 1.0, 0.0), [watch])
+    assert [o.state for o in outcomes] == ["COMPLETE"] * 4
+    assert sorted(watch.started) == ["clef-7", "random", "simclr-7"], "the twin arm is the same run"
+    assert sorted(watch.epochs) == [("clef-7", 1), ("clef-7", 2), ("simclr-7", 1), ("simclr-7", 2)]
+    assert outcomes[1].shared_with == "clef-7 seed 0"
+    assert outcomes[0].metrics == outcomes[1].metrics
+    assert np.isfinite(outcomes[0].metrics["zeroshot/rsa"])
+    assert len(outcomes[0].history) == 2
+    assert all(o.seconds["wall"] >= o.seconds["evaluate"] > 0 for o in watch.ended)
+
+    again = Watch()
+    second = run_sweep(made(folder), folder, str(tmp_path), Request(1, 1.0, 0.0), [again])
+    assert again.started == []
+    assert [o.metrics for o in second] == [o.metrics for o in outcomes]
+
+    other = Watch()
+    encoder = run_store(str(tmp_path), outcomes[0].trial.run).path(ENCODER)
+    before = load_state(run_store(str(tmp_path), outcomes[0].trial.run), ENCODER)["encoder"]
+    changed = run_sweep(
+        made(folder, tasks=("score_spearman:score=age,permutations=9",)),
+        folder,
+        str(tmp_path),
+        Request(1, 1.0, 0.0),
+        [other],
+    )
+    assert other.epochs == [], "a changed task list evaluates without pretraining again"
+    assert changed[0].metrics["zeroshot/rsa"] != outcomes[0].metrics["zeroshot/rsa"]
+    after = load_state(run_store(str(tmp_path), outcomes[0].trial.run), ENCODER)["encoder"]
+    assert all(torch.equal(before[k], after[k]) for k in before), encoder
+
+
+def test_a_trial_that_fails_tells_why_and_the_others_go_on(local_ray, folder, tmp_path):
+    arms = (
+        *ABLATION.arms[:1],
+        Arm("bad", {"method": "clef", "loss.negatives": 7, "views.lead": "random", "optimiser.lr": 1e30}),
+    )
+    watch = Watch()
+    outcomes = run_sweep(made(folder, arms=arms), folder, str(tmp_path), Request(1, 1.0, 0.0), [watch])
+    assert [o.state for o in outcomes] == ["COMPLETE", "FAILED"]
+    assert "the loss is not finite" in outcomes[1].reason
+    assert {o.state for o in watch.ended} == {"COMPLETE", "FAILED"}
+
+
+@pytest.mark.slow
+def test_two_workers_end_with_the_weights_of_one(local_ray, folder, tmp_path):
+    arms = ABLATION.arms[:1]
+    alone = run_sweep(made(folder, arms=arms), folder, str(tmp_path / "one"), Request(1, 1.0, 0.0))
+    watch = Watch()
+    pair = run_sweep(made(folder, arms=arms), folder, str(tmp_path / "two"), Request(2, 0.5, 0.0), [watch])
+    assert [o.state for o in (*alone, *pair)] == ["COMPLETE"] * 2, [o.reason for o in (*alone, *pair)]
+    assert watch.epochs == [("clef-7", 1), ("clef-7", 2)]
+    assert alone[0].trial.run.fingerprint() == pair[0].trial.run.fingerprint(), (
+        "workers are not part of a run's identity"
+    )
+    a, b = (
+        load_state(run_store(str(tmp_path / n), alone[0].trial.run), ENCODER)["encoder"]
+        for n in ("one", "two")
+    )
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=1e-5)
+    record = json.loads(run_store(str(tmp_path / "two"), alone[0].trial.run).read_bytes("pretrain.json"))
+    assert record["workers"] == 2
+
+
+def test_a_storage_that_cannot_be_written_is_found_before_anything_starts(local_ray, folder, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    watch = Watch()
+    with pytest.raises(StorageError, match="cannot write"):
+        run_sweep(made(folder), folder, str(tmp_path / "file"), Request(1, 1.0, 0.0), [watch])
+    assert watch.started == []

@@ -1,0 +1,287 @@
+"""The synthetic cohort as a dataset: contract, lead physics, determinism, links from covariates to the ECG, missingness."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clef_ray.datasets import COVARIATES, LEADS, UnreadableError, _cohort, _ecg_traits, synthetic
+from clef_ray.datasets.synthetic import Synthetic
+from clef_ray.errors import ConfigError
+from clef_ray.registry import DATASETS
+
+DELETABLE = [name for name in COVARIATES if name not in ("age", "sex")]
+
+
+@pytest.fixture(scope="module")
+def table():
+    return Synthetic(patients=3000).table()
+
+
+def first_rows(cohort, count):
+    return cohort.table().head(count).to_dict("records")
+
+
+# --- contract ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_table_has_the_datasets_columns(table):
+    assert list(table.columns) == ["record", "patient", "fold", *COVARIATES, "label_diagnosis"]
+    assert table["record"].is_unique
+    assert table["record"].is_monotonic_increasing
+    assert table["patient"].nunique() == 3000
+    assert (table[list(COVARIATES)].dtypes == "float64").all()
+    assert table[list(COVARIATES)].notna().all(axis=None)
+    assert table.loc[0, "record"] == "p000000-1"
+
+
+def test_labels_are_in_the_vocabulary_and_norm_stands_alone(table):
+    vocabulary = Synthetic.label_sets[Synthetic.headline]
+    assert set(table["label_diagnosis"].explode()) == set(vocabulary)
+    for names in table["label_diagnosis"]:
+        assert names == sorted(names, key=vocabulary.index)
+        assert names == ["NORM"] or "NORM" not in names
+    assert (table["label_diagnosis"].map(len) > 1).any()
+
+
+def test_every_class_is_common_enough_to_be_learned(table):
+    share = table["label_diagnosis"].explode().value_counts() / len(table)
+    assert share.min() > 0.02
+    assert 0.4 < share["NORM"] < 0.7
+
+
+def test_no_patient_is_in_two_folds_and_folds_are_about_equal(table):
+    assert (table.groupby("patient")["fold"].nunique() == 1).all()
+    per_fold = table.drop_duplicates("patient")["fold"].value_counts()
+    assert sorted(per_fold.index) == list(range(1, 11))
+    assert per_fold.between(230, 370).all()  # 300 each, four standard deviations
+
+
+@pytest.mark.parametrize("mean", [1.0, 1.3, 3.0])
+def test_records_per_patient(mean):
+    per_patient = Synthetic(patients=2000, records_per_patient=mean).table().groupby("patient").size()
+    assert per_patient.min() >= 1
+    assert per_patient.mean() == pytest.approx(mean, abs=0.12)
+
+
+def test_signal_is_ten_seconds_of_twelve_leads():
+    cohort = Synthetic(patients=3)
+    signal = cohort.signal(first_rows(cohort, 1)[0])
+    assert signal.raw_CT.shape == (12, cohort.samples) == (12, 5000)
+    assert signal.raw_CT.dtype == np.int16
+    assert (signal.fs, signal.leads) == (cohort.fs, cohort.leads) == (500.0, LEADS)
+    assert np.abs(signal.millivolts()).max() < 6
+
+
+def test_options_come_from_the_registry_and_describe_the_content():
+    options = DATASETS.options("synthetic", {"patients": "20", "missing": "mar", "missing_rate": "0.3"})
+    cohort = DATASETS.get("synthetic")(**options)
+    assert cohort.parameters() == {**options, "generator_version": synthetic.GENERATOR_VERSION}
+    assert pickle.loads(pickle.dumps(cohort)) == cohort
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"patients": 0},
+        {"seed": -1},
+        {"effect": -0.5},
+        {"effect": float("nan")},
+        {"missing": "often"},
+        {"missing": "mcar", "missing_rate": 1.5},
+        {"missing_rate": 0.2},
+        {"records_per_patient": 0.5},
+        {"noise": -1},
+    ],
+)
+def test_options_outside_their_range_are_refused(options):
+    with pytest.raises(ConfigError, match=next(iter(options.keys() - {"missing"}), "missing")):
+        Synthetic(**options)
+
+
+@pytest.mark.parametrize("record", ["p000003-1", "p000001", "x", "p000001-0"])
+def test_unknown_records_are_unreadable(record):
+    with pytest.raises(UnreadableError, match="unknown record"):
+        Synthetic(patients=3).signal({"record": record})
+
+
+# --- physics ----------------------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**9), noise=st.floats(0, 3))
+def test_einthoven_and_goldberger_hold_to_rounding(seed, noise):
+    cohort = Synthetic(patients=1, seed=seed, noise=noise)
+    i, ii, iii, avr, avl, avf = cohort.signal({"record": "p000000-1"}).raw_CT[:6].astype(int)
+    assert np.array_equal(ii, i + iii)
+    for lead, exact in ((avr, -(i + ii) / 2), (avl, (i - iii) / 2), (avf, (ii + iii) / 2)):
+        assert np.abs(lead - exact).max() <= 0.5
+
+
+def test_noise_scales_and_vanishes():
+    rough = [
+        Synthetic(patients=1, noise=n).signal({"record": "p000000-1"}).millivolts() for n in (0.0, 1.0, 2.0)
+    ]
+    once, twice = rough[1] - rough[0], rough[2] - rough[0]
+    assert 0.005 < once.std() < 0.3
+    np.testing.assert_allclose(twice, 2 * once, atol=0.0041)  # each limb lead is rounded up to three times
+    high = np.abs(np.fft.rfft(once[1])) ** 2
+    hz = np.fft.rfftfreq(5000, 1 / 500)
+    assert high[hz > 180].sum() < 0.01 * high[hz > 15].sum()  # the recorder's bandwidth ends at 150 Hz
+
+
+# --- determinism ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_patient_does_not_depend_on_the_cohorts_size_or_on_order():
+    small, large = Synthetic(patients=5, seed=4), Synthetic(patients=50, seed=4)
+    rows = first_rows(small, 5)
+    assert large.table().head(len(small.table())).equals(small.table())
+    backwards = {row["record"]: large.signal(row).raw_CT for row in reversed(rows)}
+    for row in rows:
+        assert np.array_equal(small.signal(row).raw_CT, backwards[row["record"]])
+
+
+def test_seeds_patients_and_visits_differ_but_visits_share_the_patient():
+    def beat_of(record, seed=0):
+        return Synthetic(patients=9, seed=seed, noise=0).signal({"record": record}).raw_CT
+
+    assert not np.array_equal(beat_of("p000000-1"), beat_of("p000000-1", seed=1))
+    assert not np.array_equal(beat_of("p000000-1"), beat_of("p000001-1"))
+    assert not np.array_equal(beat_of("p000000-1"), beat_of("p000000-2"))
+    heights = np.array(
+        [[np.percentile(beat_of(f"p00000{k}-{v}"), 99.5, axis=1) for v in (1, 2)] for k in range(9)]
+    )
+    within = np.abs(heights[:, 0] - heights[:, 1]).mean()
+    between = np.abs(heights[1:, 0] - heights[:-1, 0]).mean()
+    assert within < 0.5 * between
+
+
+def test_covariates_do_not_depend_on_the_effect_or_the_noise(table):
+    other = Synthetic(patients=3000, effect=0.0, noise=3.0).table()
+    assert other[["record", "fold", *COVARIATES]].equals(table[["record", "fold", *COVARIATES]])
+
+
+# --- links ------------------------------------------------------------------------------------------------------------------------
+
+
+def swap_people(monkeypatch):
+    """Give every patient the covariates of an other one."""
+    draw = _cohort.draw_covariates
+    monkeypatch.setattr(_cohort, "draw_covariates", lambda seed, patient: draw(seed, patient + 1000))
+
+
+@pytest.mark.parametrize(("effect", "same"), [(0.0, True), (1.0, False)])
+def test_without_effect_other_covariates_give_the_same_signals_and_labels(monkeypatch, effect, same):
+    cohort = Synthetic(patients=12, effect=effect)
+    rows = first_rows(cohort, 12)
+    before = [cohort.signal(row).raw_CT for row in rows], [row["label_diagnosis"] for row in rows]
+    swap_people(monkeypatch)
+    after = (
+        [cohort.signal(row).raw_CT for row in rows],
+        [row["label_diagnosis"] for row in first_rows(cohort, 12)],
+    )
+    equal = [np.array_equal(a, b) for a, b in zip(before[0], after[0], strict=True)]
+    assert all(equal) if same else not any(equal)
+    assert (before[1] == after[1]) or not same
+
+
+def rank_correlation(x, y):
+    ranks = np.argsort(np.argsort(x)), np.argsort(np.argsort(y))
+    return np.corrcoef(*ranks)[0, 1]
+
+
+@pytest.mark.parametrize(("effect", "low", "high"), [(1.0, -0.7, -0.2), (0.0, -0.15, 0.15)])
+def test_t_waves_flatten_with_age_only_where_effects_are_on(effect, low, high):
+    cohort = Synthetic(patients=500, effect=effect, records_per_patient=1.0, noise=0.0)
+    table = cohort.table()
+    normal = table[table["label_diagnosis"].map(lambda names: names == ["NORM"])]
+    lead = LEADS.index("V5")
+    t_height = [np.percentile(cohort.signal(row).raw_CT[lead], 90) for row in normal.to_dict("records")]
+    assert low < rank_correlation(normal["age"], t_height) < high
+
+
+#: trait or diagnosis, covariate, sign of the documented effect
+DIRECTIONS = [
+    ("pr", "age", 1), ("axis", "age", -1), ("log_sdnn", "age", -1), ("log_t", "age", -1), ("qtc", "age", 1),
+    ("qtc", "sex", 1), ("log_qrs", "sex", -1), ("qrs", "sex", -1), ("st", "sex", -1), ("log_t", "sex", -1),
+    ("log_qrs", "sbp", 1), ("log_left_atrium", "sbp", 1), ("rate", "smoker", 1), ("p_axis", "smoker", 1),
+    ("rate", "diabetes", 1), ("log_sdnn", "diabetes", -1), ("axis", "bmi", -1), ("log_qrs", "bmi", -1), ("qtc", "bmi", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("trait", "covariate", "sign"), DIRECTIONS)
+def test_traits_move_in_the_documented_direction(trait, covariate, sign):
+    average = {name: mean for name, (mean, _) in _cohort.SCALE.items()}
+    more = average | {covariate: average[covariate] + _cohort.SCALE[covariate][1]}
+    moved = {}
+    for effect in (0.0, 1.0, 2.0):
+        low, high = (
+            _ecg_traits.draw_traits(np.random.default_rng(8), person, ("NORM",), effect)
+            for person in (average, more)
+        )
+        moved[effect] = sign * (high[trait] - low[trait])
+    assert moved[0.0] == 0
+    assert 0 < moved[1.0] < moved[2.0]
+
+
+def test_disease_follows_age_and_pressure_only_where_effects_are_on(table):
+    def mean_of(cohort_table, name, covariate):
+        people = cohort_table.drop_duplicates("patient")
+        ill = people["label_diagnosis"].map(lambda names: name in names)
+        return people.loc[ill, covariate].mean() - people.loc[~ill, covariate].mean()
+
+    off = Synthetic(patients=3000, effect=0.0).table()
+    for name, covariate, least in (
+        ("AF", "age", 6),
+        ("LBBB", "age", 6),
+        ("LVH", "sbp", 5),
+        ("STC", "sbp", 1),
+    ):
+        assert mean_of(table, name, covariate) > least
+        assert abs(mean_of(off, name, covariate)) < 4
+
+
+# --- missingness ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mechanism", ["mcar", "mar", "mnar"])
+@pytest.mark.parametrize("rate", [0.0, 0.2, 0.7, 1.0])
+def test_the_overall_missing_rate_is_as_asked(mechanism, rate):
+    table = Synthetic(patients=1500, missing=mechanism, missing_rate=rate).table()
+    assert table[DELETABLE].isna().mean(axis=None) == pytest.approx(rate, abs=0.02)
+    assert table[["age", "sex"]].notna().all(axis=None)
+
+
+def test_mechanisms_depend_on_what_they_say(table):
+    missing = {
+        mechanism: Synthetic(patients=3000, missing=mechanism, missing_rate=0.4).table()["sbp"].isna()
+        for mechanism in ("mcar", "mar", "mnar")
+    }
+
+    def gap(mechanism, by):
+        gone = missing[mechanism]
+        return table.loc[gone, by].mean() - table.loc[~gone, by].mean()
+
+    spread = table["sbp"].std(), table["age"].std()
+    assert abs(gap("mcar", "sbp")) < 0.1 * spread[0]
+    assert abs(gap("mcar", "age")) < 0.1 * spread[1]
+    assert gap("mar", "age") > 0.25 * spread[1]
+    assert gap("mnar", "sbp") > 0.4 * spread[0]
+    assert gap("mnar", "sbp") > 2 * gap("mar", "sbp")
+    older = table["age"].between(60, 65)  # at a given age, mar says nothing about the value
+    gone = Synthetic(patients=3000, missing="mar", missing_rate=0.4).table()["sbp"].isna()
+    assert (
+        abs(table.loc[older & gone, "sbp"].mean() - table.loc[older & ~gone, "sbp"].mean()) < 0.35 * spread[0]
+    )
+
+
+def test_deletion_keeps_the_other_values_and_the_signals(table):
+    deleted = Synthetic(patients=3000, missing="mnar", missing_rate=0.5).table()
+    kept = deleted[DELETABLE].notna()
+    assert deleted[DELETABLE].where(kept).equals(table[DELETABLE].where(kept))
+    row = deleted.iloc[7].to_dict()
+    whole, part = Synthetic(), Synthetic(missing="mnar", missing_rate=0.5)
+    assert np.array_equal(whole.signal(row).raw_CT, part.signal(row).raw_CT)

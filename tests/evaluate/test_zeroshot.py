@@ -1,0 +1,181 @@
+"""Zero-shot Spearman on embeddings whose geometry is known."""
+
+import numpy as np
+import pytest
+from scipy.stats import kstest, spearmanr
+
+from clef_ray.errors import DataError
+from clef_ray.evaluate import zeroshot
+from clef_ray.evaluate.zeroshot import zero_shot
+
+
+@pytest.fixture
+def table(corpus):
+    return corpus(400)
+
+
+def on_half_circle(risk):
+    angle = np.pi * (risk - risk.min()) / np.ptp(risk)
+    return np.column_stack([np.cos(angle), np.sin(angle)])
+
+
+def risk_of(table, seed=0):
+    return np.random.default_rng(seed).uniform(1, 20, len(table))
+
+
+def test_rsa_is_1_on_a_half_circle_by_risk(table):
+    """Cosine distance grows with the angle up to a half turn, so distances order exactly as risk differences (method.md §10.14)."""
+    risk = risk_of(table)
+    result = zero_shot(on_half_circle(risk), risk, table, permutations=99, n_boot=50)
+    estimate = result.estimates["rsa"]
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((1, 1, 1), abs=1e-9)
+    assert result.extras == {"coverage": 1, "n_test": 40, "rsa_p": 0.01}
+    assert result.estimates["rsa_permuted"].value < 0.3
+    assert result.skipped is None
+
+
+def test_rsa_is_scipys_spearman_over_pairs(table):
+    rng = np.random.default_rng(1)
+    z, risk = rng.normal(size=(400, 5)), risk_of(table)
+    result = zero_shot(z, risk, table, permutations=9, n_boot=10)
+    test = (table.fold == 10).to_numpy()
+    unit = z[test] / np.linalg.norm(z[test], axis=1, keepdims=True)
+    upper = np.triu_indices(40, 1)
+    risk_distance = np.abs(np.subtract.outer(risk[test], risk[test]))[upper]
+    age_distance = np.abs(np.subtract.outer(table.age[test].to_numpy(), table.age[test].to_numpy()))[upper]
+    want = spearmanr((1 - unit @ unit.T)[upper], risk_distance).statistic
+    assert result.estimates["rsa"].value == pytest.approx(want, abs=1e-9)
+    want = spearmanr(age_distance, risk_distance).statistic
+    assert result.estimates["rsa_age"].value == pytest.approx(want, abs=1e-9)
+
+
+def test_readout_and_axis_find_a_linear_direction(table):
+    rng = np.random.default_rng(2)
+    risk = risk_of(table)
+    z = 0.1 * rng.normal(size=(400, 6)) + 5
+    z[:, 3] += risk
+    result = zero_shot(z, risk, table, permutations=9, n_boot=200)
+    assert result.estimates["readout"].value > 0.99
+    assert result.estimates["axis"].value > 0.99
+    ignorant = result.estimates["readout_permuted"]
+    assert ignorant.low < -0.3
+    assert ignorant.high > 0.3
+
+
+def test_axis_is_the_difference_of_the_deciles_of_training_records(table):
+    rng = np.random.default_rng(3)
+    risk, z = risk_of(table), rng.normal(size=(400, 4))
+    train, test = (table.fold <= 8).to_numpy(), (table.fold == 10).to_numpy()
+    order = np.argsort(risk[train])
+    axis = z[train][order[-32:]].mean(axis=0) - z[train][order[:32]].mean(axis=0)
+    result = zero_shot(z, risk, table, permutations=9, n_boot=10)
+    assert result.estimates["axis"].value == pytest.approx(
+        spearmanr(z[test] @ axis, risk[test]).statistic, abs=1e-9
+    )
+
+
+def test_a_null_embedding_has_no_bias_in_its_bootstrap(corpus):
+    """Bootstrap mean minus value: 0.000 (standard error 0.002); pairing a twice-drawn patient with itself would make it 0.10."""
+    shifts = []
+    for seed in range(40):
+        table = corpus(300, seed=seed)
+        z = np.random.default_rng(seed).normal(size=(300, 8))
+        rsa = zero_shot(
+            z, risk_of(table, seed + 1000), table, permutations=1, n_boot=60, seed=seed
+        ).estimates["rsa"]
+        shifts.append(rsa.replicates.mean() - rsa.value)
+    assert abs(np.mean(shifts)) < 0.01
+
+
+def test_mantel_p_is_uniform_under_the_null(corpus):
+    table = corpus(300)
+    p = [
+        zero_shot(
+            np.random.default_rng(s).normal(size=(300, 4)),
+            risk_of(table, s + 500),
+            table,
+            permutations=99,
+            n_boot=1,
+            seed=s,
+        ).extras["rsa_p"]
+        for s in range(60)
+    ]
+    assert kstest(p, "uniform").pvalue > 0.01
+
+
+def test_partial_correlation_is_undefined_where_age_determines_the_risk(table):
+    rng = np.random.default_rng(5)
+    result = zero_shot(rng.normal(size=(400, 4)), table.age.to_numpy(), table, permutations=9, n_boot=10)
+    assert np.isnan(result.estimates["rsa_partial"].value)
+    assert result.estimates["rsa_age"].value == pytest.approx(1)
+    assert "age and sex determine" in result.notes[0]
+
+
+def test_partial_correlation_takes_age_out(table):
+    """Embedding and risk share age and nothing else: rsa is high, the partial correlation near 0."""
+    rng = np.random.default_rng(6)
+    age = table.age.to_numpy()
+    result = zero_shot(
+        on_half_circle(age + 3 * rng.normal(size=400)), age + 10 * rng.normal(size=400), table, n_boot=200
+    )
+    assert result.estimates["rsa"].low > 0.1
+    assert abs(result.estimates["rsa_partial"].value) < 0.1
+
+
+def test_unknown_risks_are_left_out_and_coverage_says_so(table):
+    risk = risk_of(table)
+    z = on_half_circle(risk)
+    risk[np.arange(400) % 40 == 9] = np.nan
+    table.loc[19, "age"] = np.nan
+    result = zero_shot(z, risk, table, permutations=9, n_boot=10)
+    assert result.extras["n_test"] == 29
+    assert result.extras["coverage"] == pytest.approx(29 / 40)
+    assert result.estimates["rsa"].value == pytest.approx(1)
+
+
+def test_records_of_one_patient_are_resampled_and_never_paired(corpus):
+    """Three records a patient, alike in risk but not in embedding: pairs within a patient would spoil the perfect agreement."""
+    table = corpus(300, records=3)
+    risk = np.repeat(np.random.default_rng(7).uniform(1, 20, 300), 3)
+    z = on_half_circle(np.round(risk)) * np.tile([1.0, 2.0, 3.0], 300)[:, None]
+    assert zero_shot(z, np.round(risk), table, permutations=9, n_boot=20).estimates[
+        "rsa"
+    ].low == pytest.approx(1)
+
+
+def test_too_few_patients_and_constant_risk_are_skipped_with_the_reason(table):
+    z, risk = np.random.default_rng(8).normal(size=(400, 3)), risk_of(table)
+    few = risk.copy()
+    few[(table.fold == 10) & (np.arange(400) > 100)] = np.nan
+    result = zero_shot(z, few, table)
+    assert not result.estimates
+    assert result.skipped == "10 test patients have a known risk, age and sex; 20 are needed"
+    assert "same risk" in zero_shot(z, np.full(400, 7.0), table).skipped
+    assert "0 training" in zero_shot(z, np.where(table.fold == 10, risk, np.nan), table).skipped
+
+
+def test_a_collapsed_embedding_is_undefined_not_noise(table):
+    result = zero_shot(
+        np.full((400, 3), 0.1, dtype=np.float32), risk_of(table), table, permutations=9, n_boot=10
+    )
+    assert np.isnan(result.estimates["rsa"].value)
+    assert result.extras["rsa_p"] == 1
+    assert "constant" in result.notes[-1]
+
+
+def test_many_records_are_sampled_and_say_so(table, monkeypatch):
+    risk = risk_of(table)
+    monkeypatch.setattr(zeroshot, "MOST_PAIRS", 300)
+    monkeypatch.setattr(zeroshot, "MOST_MANTEL", 25)
+    result = zero_shot(on_half_circle(risk), risk, table, permutations=99, n_boot=10)
+    assert result.estimates["rsa"].value == pytest.approx(1)
+    assert result.extras["rsa_p"] == 0.01
+    assert "300 of 780 pairs" in result.notes[0]
+
+
+def test_bad_input_is_named(table):
+    risk = risk_of(table)
+    with pytest.raises(DataError, match="400 of 400 feature rows"):
+        zero_shot(np.full((400, 2), np.inf), risk, table)
+    with pytest.raises(DataError, match="one per record"):
+        zero_shot(np.ones((400, 2)), risk[:5], table)

@@ -1,0 +1,130 @@
+"""The whole spine as a user starts it: raw records to an MLflow comparison, on synthetic and on real data."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+def start(storage, *options, file="ablate_negatives.py"):
+    command = [
+        sys.executable,
+        str(ROOT / "experiments" / file),
+        "--smoke",
+        "--storage",
+        str(storage),
+        *options,
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=storage, check=False)
+
+
+def children(storage, name="ablate_negatives"):
+    client = MlflowClient(f"sqlite:///{storage}/mlflow/mlflow.db")
+    experiment = client.get_experiment_by_name(name)
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    return parents, [r for r in runs if r not in parents]
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory):
+    storage = tmp_path_factory.mktemp("spine")
+    return storage, start(storage, "--arms", "clef-127", "simclr-7", "random")
+
+
+def test_synthetic_data_to_comparison(synthetic):
+    storage, done = synthetic
+    assert done.returncode == 0, done.stderr
+    assert "clef-127" in done.stdout
+    assert "report.html" in done.stdout
+    assert "mlflow ui" in done.stdout or "make ui" in done.stdout
+    page = (storage / "reports" / "ablate_negatives" / "report.html").read_text()
+    assert "How many negatives" in page
+    parents, runs = children(storage)
+    assert [p.info.status for p in parents] == ["FINISHED"]
+    assert sorted(r.data.tags["arm"] for r in runs) == ["clef-127", "random", "simclr-7"]
+    assert {r.info.status for r in runs} == {"FINISHED"}
+    one = next(r for r in runs if r.data.tags["arm"] == "clef-127")
+    assert one.data.params["loss.negatives"] == "127"
+    assert {"probe/auroc", "zeroshot/rsa", "loss"} <= set(one.data.metrics)
+    assert parents[0].inputs.dataset_inputs, "the shards are an input of the comparison"
+
+
+def test_the_same_command_again_trains_nothing(synthetic):
+    storage, _ = synthetic
+    before = {p: p.stat().st_mtime_ns for p in storage.glob("runs/*/encoder.pt")}
+    again = start(storage, "--arms", "clef-127", "simclr-7", "random")
+    assert again.returncode == 0, again.stderr
+    assert {p: p.stat().st_mtime_ns for p in storage.glob("runs/*/encoder.pt")} == before
+    parents, runs = children(storage)
+    assert (len(parents), len(runs)) == (1, 3), "the same record goes on"
+
+
+def test_ctrl_c_in_the_middle_and_a_second_start(tmp_path):
+    options = ("--arms", "clef-127", "--set", "optimiser.epochs=40")
+    command = [
+        sys.executable,
+        str(ROOT / "experiments/ablate_negatives.py"),
+        "--smoke",
+        "--storage",
+        str(tmp_path),
+        *options,
+    ]
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/checkpoint.pt")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.kill(running.pid, signal.SIGINT)
+    output = running.communicate(timeout=60)[0]
+    assert running.returncode == 130, output
+    assert "the same command goes on" in output
+    parents, runs = children(tmp_path)
+    assert {r.info.status for r in (*parents, *runs)} == {"KILLED"}, "nothing stays RUNNING"
+    assert not list(tmp_path.glob("runs/*/encoder.pt"))
+    done = start(tmp_path, *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    parents, runs = children(tmp_path)
+    assert {r.info.status for r in (*parents, *runs)} == {"FINISHED"}
+    assert (len(parents), len(runs)) == (1, 1)
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow/mlflow.db")
+    steps = [m.step for m in client.get_metric_history(runs[0].info.run_id, "loss")]
+    assert steps == list(range(1, 41)), "no epoch is lost and none is counted twice"
+
+
+@pytest.mark.realdata
+def test_real_data_to_comparison(realdata, tmp_path):
+    done = start(tmp_path, "--data", str(realdata / "ptbxl_subset"), "--arms", "clef-127", "random")
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, runs = children(tmp_path)
+    trained = next(r for r in runs if r.data.tags["arm"] == "clef-127")
+    assert 0.5 < trained.data.metrics["probe/auroc"] < 1
+    assert trained.data.metrics["zeroshot/coverage"] > 0.9
+
+
+@pytest.mark.parametrize("file", [p.name for p in EXPERIMENTS])
+def test_every_experiment_builds_and_explains_itself(file, tmp_path):
+    helped = subprocess.run(
+        [sys.executable, str(ROOT / "experiments" / file), "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert helped.returncode == 0
+    assert "--dry-run" in helped.stdout
+    planned = start(tmp_path, "--dry-run", file=file)
+    assert planned.returncode == 0, planned.stderr
+    assert "after de-duplication" in planned.stdout
+    assert "trials at once" in planned.stdout

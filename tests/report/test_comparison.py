@@ -1,0 +1,183 @@
+import csv
+import io
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ablation_outcomes import LUCK, VALUES, complete, estimate, outcomes, toy_plan
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from clef_ray.ablation import Outcome
+from clef_ray.evaluate.run import TaskResult
+from clef_ray.report.comparison import Comparison, compare
+from clef_ray.report.rows import Difference, Interval
+
+T_2 = 4.302652729749464  # 97.5 % point of Student's t with 2 degrees of freedom, from a printed table
+
+
+def _cell(comparison: Comparison, arm: str, metric: str = "probe/auroc"):
+    return next(r for r in comparison.rows if r.arm.name == arm).cells[metric]
+
+
+@pytest.fixture(scope="module")
+def made():
+    return toy_plan()
+
+
+@pytest.fixture(scope="module")
+def compared(made):
+    return compare(made, outcomes(made, VALUES))
+
+
+def test_mean_and_t_interval_over_seeds(compared):
+    """0.80, 0.82, 0.84: mean 0.82, sd 0.02, half-width t(2) * 0.02 / sqrt(3)."""
+    cell = _cell(compared, "clef-1")
+    assert (cell.mean, cell.sd) == pytest.approx((0.82, 0.02))
+    assert (cell.seeds.low, cell.seeds.high) == pytest.approx(
+        (0.82 - T_2 * 0.02 / 3**0.5, 0.82 + T_2 * 0.02 / 3**0.5)
+    )
+
+
+def test_the_paired_difference_is_the_t_interval_of_the_differences(compared):
+    found = _cell(compared, "clef-1").difference
+    oracle = stats.ttest_rel(VALUES["clef-1"], VALUES["clef-31"]).confidence_interval()
+    assert found.value == pytest.approx(-0.02 / 3)
+    assert found.n == 3
+    assert (found.seeds.low, found.seeds.high) == pytest.approx((oracle.low, oracle.high))
+
+
+def test_the_patients_interval_is_of_the_mean_over_seeds(compared):
+    found = _cell(compared, "clef-1").patients
+    assert (found.low, found.high) == pytest.approx(tuple(0.82 + np.percentile(LUCK, [2.5, 97.5])))
+
+
+def test_the_patients_common_luck_cancels_in_the_difference(compared):
+    found = _cell(compared, "clef-1").difference.patients
+    assert (found.low, found.high) == pytest.approx((-0.02 / 3, -0.02 / 3))
+
+
+def test_marks_and_base(compared):
+    assert _cell(compared, "clef-31").difference is None
+    assert _cell(compared, "clef-1").difference.mark == ""
+    assert _cell(compared, "random").difference.mark == "▼"
+    better = compare(toy_plan(base="random"), outcomes(toy_plan(base="random"), VALUES))
+    assert _cell(better, "clef-31").difference.mark == "▲"
+
+
+bound = st.floats(-1, 1)
+
+
+@given(st.tuples(bound, bound).map(sorted), st.tuples(bound, bound).map(sorted))
+def test_a_mark_needs_both_intervals_on_one_side(seeds, patients):
+    found = Difference(0.0, 3, Interval(*seeds), Interval(*patients)).mark
+    assert (found == "▲") == (seeds[0] > 0 and patients[0] > 0)
+    assert (found == "▼") == (seeds[1] < 0 and patients[1] < 0)
+
+
+def test_patients_alone_or_seeds_alone_do_not_mark(made):
+    """A clear difference over seeds, on patients whose resamples leave its sign open: no mark."""
+    found = outcomes(made, VALUES)
+    for index, outcome in enumerate(found):
+        if outcome.trial.arm.name == "random":
+            rng = np.random.default_rng(index)
+            noisy = estimate(outcome.metrics["probe/auroc"], rng.normal(0, 5.0, len(LUCK)))
+            found[index] = replace(outcome, results={"diagnosis": TaskResult({"probe/auroc": noisy})})
+    d = _cell(compare(made, found), "random").difference
+    assert d.seeds.side == -1
+    assert d.patients.side == 0
+    assert d.mark == ""
+
+
+def test_one_seed_has_no_interval_over_seeds_and_no_mark(made):
+    comparison = compare(made, [o for o in outcomes(made, VALUES) if o.trial.seed == 0])
+    cell = _cell(comparison, "random")
+    assert cell.seeds is None
+    assert math.isnan(cell.sd)
+    assert cell.patients is not None
+    assert cell.difference.seeds is None
+    assert cell.difference.mark == ""
+    assert "one seed gives no interval" in comparison.answer
+    assert any("One seed has no spread" in c for c in comparison.caveats)
+
+
+def test_failed_and_missing_trials_are_counted_and_never_values(made):
+    found = outcomes(made, VALUES)
+    arm = [i for i, o in enumerate(found) if o.trial.arm.name == "clef-1"]
+    found[arm[0]] = Outcome(found[arm[0]].trial, "FAILED", reason="out of memory")
+    del found[arm[1]]
+    comparison = compare(made, found)
+    row = next(r for r in comparison.rows if r.arm.name == "clef-1")
+    assert (row.planned, row.complete, row.failed, row.missing) == (3, 1, 1, 1)
+    assert dict(row.cells["probe/auroc"].values) == {2: 0.84}
+    assert row.cells["probe/auroc"].difference.n == 1
+    assert any("1 failed and 1 missing of 15" in c for c in comparison.caveats)
+
+
+def test_nan_is_no_value(made):
+    """A metric that is undefined for one seed leaves the others, and pairs only common seeds."""
+    found = [
+        complete(o.trial, math.nan) if (o.trial.arm.name, o.trial.seed) == ("random", 1) else o
+        for o in outcomes(made, VALUES)
+    ]
+    cell = _cell(compare(made, found), "random")
+    assert set(cell.values) == {0, 2}
+    assert cell.mean == pytest.approx(0.605)
+    assert cell.difference.value == pytest.approx(((0.60 - 0.81) + (0.61 - 0.83)) / 2)
+
+
+def test_a_bare_number_has_no_patients_interval(compared):
+    cell = _cell(compared, "clef-1", "probe/n_test")
+    assert (cell.mean, cell.patients) == (40.0, None)
+
+
+def test_replicates_that_do_not_pair_give_no_patients_interval(made):
+    found = outcomes(made, VALUES)
+    other = TaskResult({"probe/auroc": estimate(0.6, LUCK[:50])})
+    found = [replace(o, results={"diagnosis": other}) if o.trial.arm.name == "random" else o for o in found]
+    d = _cell(compare(made, found), "random").difference
+    assert d.patients is None
+    assert d.mark == ""
+
+
+def test_the_answer_compares_within_each_family(compared):
+    """SimCLR's arms are held against SimCLR's last, not against the base arm of the other family."""
+    assert {t.family: t.reference for t in compared.trends} == {"CLEF": "clef-31", "SimCLR": "simclr-31"}
+    assert compared.trends[1].differences["simclr-1"].value == pytest.approx(-0.098)
+    assert compared.answer == (
+        "probe/auroc changes with negatives per anchor within SimCLR (against simclr-31: simclr-1 −0.098 ▼); undetermined at this budget "
+        "whether it does within CLEF: no arm differs from clef-31 in both intervals (3 seeds; the largest difference is clef-1 − clef-31 = −0.007)."
+    )
+
+
+def test_the_answer_may_be_undetermined_or_absent(made):
+    flat = compare(made, outcomes(made, dict.fromkeys(VALUES, (0.80, 0.81, 0.82))))
+    assert flat.answer.startswith(
+        "Undetermined at this budget whether probe/auroc changes with negatives per anchor within CLEF and SimCLR"
+    )
+    assert any("Not shown to be below clef-31 in probe/auroc: random." in c for c in flat.caveats)
+    assert compare(made, []).answer.startswith("No answer yet")
+
+
+def test_the_number_of_comparisons(compared):
+    """4 arms against the base in 2 metrics, and simclr-1 against simclr-31; clef-1 against the base is in the table already."""
+    assert compared.comparisons == 9
+    assert any(c.startswith("9 differences") for c in compared.caveats)
+
+
+def test_without_the_base_arm_nothing_is_compared_with_it(made):
+    values = {name: v for name, v in VALUES.items() if name != "clef-31"}
+    comparison = compare(made, outcomes(made, values))
+    assert _cell(comparison, "random").difference is None
+
+
+def test_csv_has_one_line_per_arm_and_headline_metric(compared):
+    lines = list(csv.DictReader(io.StringIO(compared.csv())))
+    assert len(lines) == 10
+    line = next(x for x in lines if x["arm"] == "random" and x["metric"] == "probe/auroc")
+    assert float(line["mean"]) == pytest.approx(0.61)
+    assert float(line["difference"]) == pytest.approx(0.61 - 0.8266667)
+    assert line["mark"] == "▼"
+    assert all(len(x) == 19 and None not in x for x in lines)

@@ -1,0 +1,177 @@
+import csv
+import struct
+from dataclasses import replace
+from html.parser import HTMLParser
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from ablation_outcomes import LINEAGE, VALUES, outcomes, toy_plan
+from rich.console import Console
+
+from clef_ray.ablation import Arm, Outcome
+from clef_ray.report import compare, print_comparison, write_report
+from clef_ray.report.figures import curve, training_curves
+from clef_ray.store import Store
+
+
+@pytest.fixture(scope="module")
+def made():
+    return toy_plan()
+
+
+@pytest.fixture(scope="module")
+def found(made):
+    results = outcomes(made, VALUES)
+    results[0] = Outcome(results[0].trial, "FAILED", reason="loss is <script>alert(1)</script> & NaN")
+    return results
+
+
+@pytest.fixture(scope="module")
+def written(made, found, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reports")
+    return write_report(Store(str(folder)), made, found, LINEAGE)
+
+
+@pytest.fixture(scope="module")
+def html(written):
+    return Path(written["report.html"]).read_text(encoding="utf-8")
+
+
+class _Page(HTMLParser):
+    """Elements, and whether they close in the order they open."""
+
+    VOID = frozenset({"meta", "img", "br", "link"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def _size(png: bytes) -> tuple[int, int]:
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", png[16:24])
+
+
+def test_files_are_written_where_their_paths_say(written, tmp_path):
+    assert set(written) == {
+        "report.html",
+        "table.csv",
+        "curve-probe-auroc.png",
+        "curve-zeroshot-rsa.png",
+        "training.png",
+    }
+    assert all("/toy/" in path for path in written.values())
+
+
+def test_the_page_needs_nothing_from_elsewhere(html):
+    page = _Page(html)
+    assert page.open == []
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.elements}
+    loaded = [
+        attrs[key]
+        for _, attrs in page.elements
+        for key in ("src", "href", "srcset", "poster")
+        if attrs.get(key)
+    ]
+    assert len(loaded) == 3
+    assert all(place.startswith("data:image/png;base64,") for place in loaded)
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_the_page_is_accessible(html):
+    page = _Page(html)
+    assert all(attrs.get("alt") for tag, attrs in page.elements if tag == "img")
+    assert all(attrs.get("scope") for tag, attrs in page.elements if tag == "th")
+    assert ("html", {"lang": "en"}) in page.elements
+    assert any(tag == "meta" and attrs.get("name") == "viewport" for tag, attrs in page.elements)
+
+
+def test_the_page_escapes_what_it_is_given(html):
+    assert "<script>" not in html
+    assert "loss is &lt;script&gt;alert(1)&lt;/script&gt; &amp; NaN" in html
+    assert "Do more negatives help? &lt;b&gt;&amp;" in html
+
+
+def test_the_page_holds_what_a_reader_needs(html, made, found):
+    comparison = compare(made, found)
+    wanted = [
+        *VALUES,
+        *LINEAGE.values(),
+        made.data,
+        "They do.",
+        comparison.answer,
+        *comparison.caveats,
+        "AFL left out",
+        "loss.negatives",
+    ]
+    wanted += ["python experiments/toy.py --seeds 10", "probe/auroc per class (1)", "2.0 s", "−0.217", "▼"]
+    for text in wanted:
+        assert text in html, text
+
+
+def test_the_table_holds_every_value(written, found):
+    lines = list(csv.DictReader(Path(written["table.csv"]).read_text(encoding="utf-8").splitlines()))
+    complete = [o for o in found if o.state == "COMPLETE"]
+    assert len(lines) == sum(len(o.metrics) for o in complete)
+    values = {(x["arm"], x["seed"], x["metric"]): x for x in lines}
+    line = values["simclr-1", "2", "probe/auroc"]
+    assert (float(line["value"]), float(line["low"]), float(line["high"])) == pytest.approx(
+        (0.703, 0.6555, 0.7505)
+    )
+    assert values["simclr-1", "2", "probe/n_test"]["low"] == ""
+
+
+def test_figures_are_pngs_of_a_readable_size(made, found):
+    comparison = compare(made, found)
+    for png in (curve(comparison, "probe/auroc"), training_curves(found)):
+        width, height = _size(png)
+        assert 900 <= width <= 2000
+        assert 500 <= height <= 3000
+
+
+def test_figures_draw_the_numbers(made, found):
+    """Other values, another picture; the same values, the same picture."""
+    moved = outcomes(made, {**VALUES, "clef-1": (0.5, 0.5, 0.5)})
+    same, other = (curve(compare(made, o), "zeroshot/rsa") for o in (outcomes(made, VALUES), moved))
+    assert same == curve(compare(made, outcomes(made, VALUES)), "zeroshot/rsa")
+    assert same != other
+
+
+def test_nothing_to_draw_is_no_figure(made, found, tmp_path):
+    arms = (Arm("a", {"views.lead": "I"}, family="lead"), Arm("b", {"views.lead": "II"}, family="lead"))
+    categories = toy_plan(arms=arms, base="a")
+    results = [
+        replace(o, history=()) for o in outcomes(categories, {"a": (0.8, 0.81, 0.82), "b": (0.7, 0.71, 0.73)})
+    ]
+    assert set(write_report(Store(str(tmp_path)), categories, results, {})) == {"report.html", "table.csv"}
+    assert curve(compare(made, found), "no/such") is None
+
+
+def test_a_report_of_nothing_finished_still_says_so(made, tmp_path):
+    paths = write_report(Store(str(tmp_path)), made, [], {})
+    assert "No answer yet" in Path(paths["report.html"]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("metrics", [2, 5])
+def test_the_terminal_table_fits_100_columns(made, found, metrics):
+    wide = toy_plan(
+        headline=("probe/auroc", "zeroshot/rsa", "zeroshot/readout", "zeroshot/axis", "probe/f1")[:metrics]
+    )
+    console = Console(width=100, record=True, file=StringIO())
+    print_comparison(compare(wide, found), console)
+    text = console.export_text()
+    assert max(len(line) for line in text.splitlines()) <= 100
+    for wanted in (*VALUES, "clef-31 (base)", "▼", "2/3", "Answer.", "python experiments/toy.py --seeds 10"):
+        assert wanted in text

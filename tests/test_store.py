@@ -1,0 +1,40 @@
+"""Storage: atomic local files, and errors that name the place."""
+
+import pytest
+
+from clef_ray.errors import StorageError
+from clef_ray.store import Store
+
+
+def test_bytes_come_back_and_names_are_listed(tmp_path):
+    store = Store(str(tmp_path / "new"))
+    assert not store.exists()
+    assert store.list() == []
+    store.write_bytes("a/b.bin", b"123")
+    store.write_bytes("a/b.bin", b"45")
+    assert store.read_bytes("a/b.bin") == b"45"
+    assert store.list() == ["a"]
+    assert store.list("a") == ["b.bin"], "no temporary file is left"
+    assert store.child("a").exists("b.bin")
+    assert Store(f"file://{tmp_path}/new").read_bytes("a/b.bin") == b"45"
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(StorageError, match=r"cannot read .*nothing\.bin"):
+        Store(str(tmp_path)).read_bytes("nothing.bin")
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match=r"cannot write .*/file/"):
+        Store(str(tmp_path / "file")).check_writable()
+
+
+def test_check_writable_leaves_nothing_behind(tmp_path):
+    Store(str(tmp_path)).check_writable()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_kind_of_uri_is_refused():
+    with pytest.raises(StorageError, match="cannot open storage 'nonsense://x'"):
+        Store("nonsense://x").exists("y")

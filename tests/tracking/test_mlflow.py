@@ -1,0 +1,402 @@
+import math
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from ablation_outcomes import LINEAGE, VALUES, complete, outcomes, toy_plan
+from mlflow import MlflowClient
+
+from clef_ray.ablation import Outcome
+from clef_ray.config import flatten, to_dict
+from clef_ray.errors import ConfigError, TrackingError
+from clef_ray.evaluate.run import TaskResult
+from clef_ray.report import compare, write_report
+from clef_ray.store import Store
+from clef_ray.tracking import NullTracker, Tracker, default_uri, reach
+from clef_ray.tracking.mlflow import MlflowTracker, check
+
+MADE = toy_plan()
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory) -> Path:
+    """A database as `check` creates it; migrating takes seconds, copying does not."""
+    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
+    check(f"sqlite:///{path}")
+    return path
+
+
+def _copy(migrated: Path, folder: Path) -> str:
+    (folder / "mlflow").mkdir()
+    shutil.copy(migrated, folder / "mlflow" / "mlflow.db")
+    return default_uri(Store(str(folder)))
+
+
+@pytest.fixture
+def uri(migrated, tmp_path) -> str:
+    return _copy(migrated, tmp_path)
+
+
+class Read:
+    """What the store holds, read with MLflow's own client."""
+
+    def __init__(self, uri: str) -> None:
+        self.client = MlflowClient(tracking_uri=uri)
+        (self.experiment,) = [e for e in self.client.search_experiments() if e.name == "toy"]
+        runs = list(self.client.search_runs([self.experiment.experiment_id]))
+        self.parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+        self.children = {r.info.run_name: r for r in runs if "mlflow.parentRunId" in r.data.tags}
+        self.count = len(runs)
+
+    @property
+    def parent(self):
+        (parent,) = self.parents
+        return parent
+
+    def history(self, name: str, metric: str) -> list[float]:
+        """Values in the order of their steps, which must be 0, 1, 2, ... without gap or repetition."""
+        found = self.client.get_metric_history(self.children[name].info.run_id, metric)
+        steps, values = zip(*sorted((m.step, m.value) for m in found), strict=True)
+        assert steps == tuple(range(len(steps)))
+        return list(values)
+
+    def statuses(self) -> set[str]:
+        return {r.info.status for r in (self.parent, *self.children.values())}
+
+
+def _record(uri: str, found: list[Outcome], folder: Path) -> None:
+    """What an experiment does from its first to its last call."""
+    tracker = MlflowTracker(uri)
+    tracker.open_ablation(MADE, LINEAGE)
+    for outcome in found:
+        tracker.open_trial(outcome.trial)
+        for row in outcome.history:
+            tracker.log_epochs(outcome.trial, [row])
+        tracker.close_trial(outcome)
+    tracker.close_ablation(compare(MADE, found), write_report(Store(str(folder)), MADE, found, LINEAGE))
+
+
+@pytest.fixture(scope="module")
+def read(migrated, tmp_path_factory) -> Read:
+    """A whole ablation, recorded once."""
+    folder = tmp_path_factory.mktemp("recorded")
+    uri = _copy(migrated, folder)
+    _record(uri, _mixed(), folder)
+    return Read(uri)
+
+
+def _mixed() -> list[Outcome]:
+    """Complete, failed and shared trials, one with a metric that is NaN."""
+    found = outcomes(MADE, VALUES)
+    found[0] = Outcome(found[0].trial, "FAILED", reason="out of memory")
+    found[1] = replace(found[1], shared_with="clef-31 seed 1")
+    found[2] = complete(found[2].trial, 0.84, **{"zeroshot/rsa_p": math.nan})
+    return found
+
+
+def test_structure(read):
+    """One experiment, one parent that carries the question, one child per arm and seed that points to it."""
+    assert read.count == 16
+    assert read.parent.data.tags["clef_ray.plan"] == MADE.fingerprint()
+    assert "Do more negatives help?" in read.parent.data.tags["mlflow.note.content"]
+    assert (
+        read.parent.data.tags["clef_ray.git_commit"]
+        == read.parent.data.tags["mlflow.source.git.commit"]
+        == "0123456789ab"
+    )
+    assert read.parent.data.tags["clef_ray.torch"] == "2.13.0"
+    assert set(read.children) == {f"{t.arm.name} seed {t.seed}" for t in MADE.trials}
+    for trial in MADE.trials:
+        run = read.children[f"{trial.arm.name} seed {trial.seed}"]
+        assert run.data.tags["mlflow.parentRunId"] == read.parent.info.run_id
+        wanted = {"arm": trial.arm.name, "seed": str(trial.seed), "fingerprint": trial.run.fingerprint()}
+        assert wanted.items() <= run.data.tags.items()
+        assert run.data.params == {"arm": trial.arm.name} | {
+            k: str(v) for k, v in flatten(to_dict(trial.run.canonical())).items()
+        }
+
+
+def test_the_shards_are_an_input_by_digest(read):
+    (used,) = read.parent.inputs.dataset_inputs
+    assert used.dataset.digest == MADE.data
+    assert "/data/shards/synthetic" in used.dataset.source
+
+
+def test_metrics_per_epoch_and_final(read):
+    assert read.history("simclr-1 seed 2", "train/loss") == pytest.approx([3.297, 2.297, 1.297])
+    final = read.children["simclr-1 seed 2"].data.metrics
+    wanted = {
+        "probe/auroc": 0.703,
+        "probe/auroc_low": 0.6555,
+        "probe/auroc_high": 0.7505,
+        "probe/auroc/AF": 0.713,
+        "probe/n_test": 40,
+    }
+    wanted |= {"zeroshot/rsa": 0.203, "seconds/pretrain": 2.0}
+    assert {name: final[name] for name in wanted} == pytest.approx(wanted)
+    assert "probe/auroc/AF_low" not in final
+
+
+def test_failures_sharing_and_undefined_metrics_are_visible(read):
+    children = read.children
+    failed, shared, undefined = (children[f"clef-1 seed {seed}"] for seed in range(3))
+    assert (failed.info.status, failed.data.tags["state"], failed.data.tags["reason"]) == (
+        "FAILED",
+        "FAILED",
+        "out of memory",
+    )
+    assert (shared.info.status, shared.data.tags["shared_with"]) == ("FINISHED", "clef-31 seed 1")
+    assert undefined.data.tags["not_finite"] == "zeroshot/rsa_p"
+    assert "zeroshot/rsa_p" not in undefined.data.metrics
+
+
+def test_artifacts_lie_beside_the_database(read):
+    names = {f.path for f in read.client.list_artifacts(read.parent.info.run_id)}
+    assert names == {
+        "report.html",
+        "table.csv",
+        "comparison.csv",
+        "curve-probe-auroc.png",
+        "curve-zeroshot-rsa.png",
+        "training.png",
+    }
+    assert read.experiment.artifact_location.endswith("/recorded0/mlflow/artifacts/toy")
+    assert Path(read.parent.info.artifact_uri.removeprefix("file://"), "report.html").exists()
+    assert read.parent.data.tags["answer"].startswith("probe/auroc changes")
+    assert read.parent.info.status == "FINISHED"
+
+
+def test_a_second_start_changes_nothing(uri, tmp_path):
+    """Same plan, same results: no further run, no repeated epoch or final value, the old times."""
+    some = _mixed()[:4]
+    _record(uri, some, tmp_path)
+    first = Read(uri)
+    _record(uri, some, tmp_path)
+    second = Read(uri)
+    assert second.count == first.count
+    for name, run in second.children.items():
+        for metric in run.data.metrics:
+            assert len(second.history(name, metric)) == len(first.history(name, metric)), (name, metric)
+        if run.info.status == "FINISHED":
+            assert run.info.end_time == first.children[name].info.end_time
+    assert len(second.parent.inputs.dataset_inputs) == 1
+
+
+def test_a_changed_plan_is_another_parent(uri):
+    MlflowTracker(uri).open_ablation(MADE, LINEAGE)
+    MlflowTracker(uri).open_ablation(toy_plan(seeds=(0, 1)), LINEAGE)
+    assert len(Read(uri).parents) == 2
+
+
+def test_a_restart_goes_on_after_the_last_epoch(uri):
+    trial, history = MADE.trials[0], complete(MADE.trials[0], 0.8).history
+    for known in (history[:2], history):
+        tracker = MlflowTracker(uri)
+        tracker.open_ablation(MADE, LINEAGE)
+        tracker.log_epochs(trial, known)
+    assert Read(uri).history("clef-1 seed 0", "train/loss") == pytest.approx([3.2, 2.2, 1.2])
+
+
+def test_interrupted_runs_are_killed_and_opened_again(uri):
+    """Ctrl-C leaves nothing RUNNING, also not what an older process left; a second start continues the same runs."""
+    found = outcomes(MADE, VALUES)
+    lost = MlflowTracker(uri)
+    lost.open_ablation(MADE, LINEAGE)
+    lost.open_trial(found[2].trial)
+    tracker = MlflowTracker(uri)
+    tracker.open_ablation(MADE, LINEAGE)
+    tracker.close_trial(found[0])
+    tracker.open_trial(found[1].trial)
+    assert Read(uri).statuses() == {"RUNNING", "FINISHED"}
+    tracker.interrupt()
+    read = Read(uri)
+    assert {name: run.info.status for name, run in read.children.items()} == {
+        "clef-1 seed 0": "FINISHED",
+        "clef-1 seed 1": "KILLED",
+        "clef-1 seed 2": "KILLED",
+    }
+    assert read.parent.info.status == "KILLED"
+    again = MlflowTracker(uri)
+    again.open_ablation(MADE, LINEAGE)
+    again.open_trial(found[1].trial)
+    assert Read(uri).children["clef-1 seed 1"].info.status == "RUNNING"
+    again.close_trial(found[1])
+    assert Read(uri).children["clef-1 seed 1"].info.status == "FINISHED"
+    assert Read(uri).parent.info.status == "RUNNING"
+    MlflowTracker(uri).interrupt()  # before anything was opened there is nothing to do
+
+
+def test_a_failed_trial_that_succeeds_later_has_no_reason_left(uri):
+    trial = MADE.trials[0]
+    tracker = MlflowTracker(uri)
+    tracker.open_ablation(MADE, LINEAGE)
+    tracker.close_trial(Outcome(trial, "FAILED", reason="node lost"))
+    tracker.close_trial(complete(trial, 0.8))
+    run = Read(uri).children["clef-1 seed 0"]
+    assert (run.info.status, run.data.tags["state"]) == ("FINISHED", "COMPLETE")
+    assert not run.data.tags.get("reason")
+
+
+def test_a_skipped_task_says_why(uri):
+    tracker = MlflowTracker(uri)
+    tracker.open_ablation(MADE, LINEAGE)
+    tracker.close_trial(
+        Outcome(MADE.trials[0], "COMPLETE", {"diagnosis": TaskResult(skipped="no class with 10 positives")})
+    )
+    assert Read(uri).children["clef-1 seed 0"].data.tags["skipped.diagnosis"] == "no class with 10 positives"
+
+
+def test_a_deleted_experiment_is_restored(uri):
+    MlflowTracker(uri).open_ablation(MADE, LINEAGE)
+    read = Read(uri)
+    read.client.delete_experiment(read.experiment.experiment_id)
+    MlflowTracker(uri).open_ablation(MADE, LINEAGE)
+    assert Read(uri).experiment.lifecycle_stage == "active"
+
+
+def test_calls_in_the_wrong_order_are_a_programming_error(uri):
+    with pytest.raises(RuntimeError, match="open_ablation"):
+        MlflowTracker(uri).open_trial(MADE.trials[0])
+
+
+class _NotMlflow(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_error(404)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def other_server():
+    server = HTTPServer(("127.0.0.1", 0), _NotMlflow)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "template", ["http://127.0.0.1:{port}", "postgresql://user:secret@127.0.0.1:{port}/mlflow"]
+)
+def test_a_dead_server_is_an_error_at_once(template):
+    uri = template.format(port=_free_port())
+    begin = time.monotonic()
+    with pytest.raises(TrackingError, match=r"127\.0\.0\.1.*does not answer.*--tracking-uri") as caught:
+        MlflowTracker(uri)
+    assert time.monotonic() - begin < 10
+    assert "secret" not in str(caught.value)
+
+
+def test_a_silent_server_is_an_error_within_ten_seconds(monkeypatch):
+    """It takes the connection and says nothing."""
+    assert reach._ANSWER_SECONDS < 10
+    monkeypatch.setattr(reach, "_ANSWER_SECONDS", 0.3)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        pytest.raises(TrackingError, match="does not answer"),
+    ):
+        check(f"http://127.0.0.1:{server.getsockname()[1]}")
+
+
+def test_another_server_is_not_taken_for_mlflow(other_server):
+    with pytest.raises(TrackingError, match="HTTP 404"):
+        check(other_server)
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrackingError, match="folder that can be written"):
+        check(f"sqlite:///{tmp_path}/file/mlflow.db")
+    (tmp_path / "notes.db").write_text("this is not a database, whatever its name says")
+    with pytest.raises(TrackingError, match=r"notes\.db"):
+        check(f"sqlite:///{tmp_path}/notes.db")
+
+
+def test_a_folder_is_not_a_tracking_uri(tmp_path):
+    with pytest.raises(TrackingError, match="mlruns"):
+        check(str(tmp_path / "mlruns"))
+
+
+def test_sqlite_needs_local_storage(tmp_path):
+    assert default_uri(Store(str(tmp_path))) == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+    with pytest.raises(ConfigError, match="--tracking-uri"):
+        default_uri(Store("s3://bucket/clef"))
+
+
+def test_the_null_tracker_takes_everything():
+    tracker: Tracker = NullTracker()
+    found = outcomes(MADE, VALUES)
+    tracker.open_ablation(MADE, LINEAGE)
+    tracker.close_trial(found[0])
+    tracker.close_ablation(compare(MADE, found), {})
+
+
+@pytest.mark.slow
+def test_a_real_server(tmp_path):
+    """`mlflow server` on the loopback: the same record through HTTP, artifacts through the server."""
+    port = _free_port()
+    uri = f"http://127.0.0.1:{port}"
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path}/server.db",
+        "--artifacts-destination",
+        str(tmp_path / "served"),
+    ]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, start_new_session=True
+    ) as server:
+        try:
+            _wait(f"{uri}/health", server)
+            _record(uri, [_mixed()[0], outcomes(MADE, VALUES)[8]], tmp_path)
+            read = Read(uri)
+            assert {name: run.info.status for name, run in read.children.items()} == {
+                "clef-1 seed 0": "FAILED",
+                "simclr-1 seed 2": "FINISHED",
+            }
+            assert read.parent.info.status == "FINISHED"
+            assert read.history("simclr-1 seed 2", "train/loss") == pytest.approx([3.297, 2.297, 1.297])
+            assert (tmp_path / "served").exists()
+            assert "report.html" in {f.path for f in read.client.list_artifacts(read.parent.info.run_id)}
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)  # the server and the workers that it started
+
+
+def _wait(address: str, server: subprocess.Popen) -> None:
+    for _ in range(300):
+        assert server.poll() is None, "mlflow server ended"
+        try:
+            with urllib.request.urlopen(address, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail("mlflow server did not answer in 60 s")
