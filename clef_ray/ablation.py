@@ -159,7 +159,9 @@ def plan(
             Trial(arm, seed, _apply(Run(data=data, seed=seed), settings, user, taken)) for seed in numbers
         ]
     if unused := set(user) - taken:
-        raise ConfigError(f"--set {min(unused)}: no arm of {ablation.name} has a loss with this option")
+        raise unknown(
+            "setting", min(unused), _loss_settings(trials), f"--set; no arm of {ablation.name} has it"
+        )
     for trial in trials:
         _check(trial)
     tasks = tuple(task_spec(t) for t in ablation.tasks)
@@ -168,6 +170,11 @@ def plan(
             f"{ablation.name}: a task is listed twice; its metrics would overwrite each other. Tasks: {', '.join(ablation.tasks)}"
         )
     return Plan(ablation, tuple(trials), tasks, data)
+
+
+def _loss_settings(trials: Sequence[Trial]) -> set[str]:
+    losses = {t.run.canonical().loss for t in trials}
+    return {f"loss.{option}" for loss in losses if loss for option, _ in loss.options}
 
 
 def _ordered(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,12 @@ def interleaved(sides: Mapping[str, Callable[[], int]], rounds: int) -> dict[str
 
 
 def faster(
-    name: str, unit: str, rates: Mapping[str, list[float]], ours: str = "ours", at_least: float | None = None, note: str = ""
+    name: str,
+    unit: str,
+    rates: Mapping[str, list[float]],
+    ours: str = "ours",
+    at_least: float | None = None,
+    note: str = "",
 ) -> Figure:
     """The side `ours` of `interleaved` against its side `plain`, with the side `limit` beside it."""
     ratio = median(rates[ours]) / median(rates["plain"])
@@ -83,7 +88,7 @@ def cores() -> int:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """torch and Arrow on `count` threads; as before afterwards."""
+    """`count` threads for torch and Arrow; as before afterwards."""
     before = torch.get_num_threads(), pa.cpu_count(), pa.io_thread_count()
     _set_threads(count, count, count)
     try:

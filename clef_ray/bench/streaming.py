@@ -56,7 +56,7 @@ class Batches:
         """The same from the shards: one window of the plan, read as a reading task of clef_ray/cluster/stream.py reads it."""
         rows = np.concatenate(list(self.plan.slices(0, 0, 1)))
         signals_NCT = torch.from_numpy(read_rows(self.folder, rows, SIGNALS.fs, self.leads))
-        return iter(signals_NCT.split(self.plan.batch))
+        return iter(torch.split(signals_NCT, self.plan.batch))
 
     def pairs(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
         """Both views [2B, T] of each batch."""
@@ -95,8 +95,8 @@ class PerItem:
             length = int(self.rng.uniform(*self.views.mask_share) * len(x_T))
             start = self.rng.integers(len(x_T) - length + 1)
             x_T[start : start + length] = 0.0
-        centred_T: NDArray[np.float64] = x_T - x_T.mean()
-        return centred_T / (x_T.std() + 1e-8)
+        z_T: NDArray[np.float64] = (x_T - x_T.mean()) / (x_T.std() + 1e-8)
+        return z_T
 
 
 def noise_bank(rng: np.random.Generator) -> NDArray[np.float64]:

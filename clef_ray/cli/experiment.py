@@ -113,7 +113,7 @@ def run(ablation: "Ablation", arguments: "argparse.Namespace") -> int:
     from rich.console import Console
 
     from clef_ray.ablation import plan
-    from clef_ray.cli.data import prepare
+    from clef_ray.cli.data import Raw, find, prepare
     from clef_ray.cluster.capacity import Request
     from clef_ray.cluster.ingest import ingest
     from clef_ray.cluster.session import session
@@ -129,6 +129,9 @@ def run(ablation: "Ablation", arguments: "argparse.Namespace") -> int:
     data = arguments.data
     if arguments.smoke and data == "synthetic":
         data = "synthetic:patients=250,records_per_patient=1"
+    ready = find(data, fs)
+    if isinstance(ready, Raw):
+        ready.build()  # a folder that lacks a table is told now, not after Ray's start
     request = Request(arguments.workers_per_trial, arguments.cpus_per_worker, arguments.gpus_per_worker)
     if arguments.dry_run:
         from clef_ray.cli.dryrun import show

@@ -114,7 +114,7 @@ def _gpu_slots(free: int, each: int) -> int:
 
 def check(request: Request) -> Room:
     """The room on the running cluster. CapacityError, before anything starts, where one trial does not fit."""
-    total = _nodes()
+    total = live_nodes()
     most = concurrent_trials(list(total.values()), request)
     if most == 0:
         raise CapacityError(_too_little(request, total))
@@ -129,8 +129,8 @@ def check(request: Request) -> Room:
     return Room(found, free)
 
 
-def _nodes() -> dict[str, dict[str, float]]:
-    """Live nodes by id: what they have in all."""
+def live_nodes() -> dict[str, dict[str, float]]:
+    """Live nodes of the running cluster by id: what they have in all ("CPU", "GPU", "memory" and "object_store_memory" in bytes)."""
     return {n["NodeID"]: dict(n["Resources"]) for n in ray.nodes() if n["Alive"]}
 
 

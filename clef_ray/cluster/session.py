@@ -24,6 +24,7 @@ from clef_ray.errors import ClefRayError
 
 #: What the processes of a local Ray inherit; a value the user has set stays. On a cluster, `cluster.yaml` decides.
 LOCAL_SETTINGS = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux too: 127.0.0.1 stays 127.0.0.1 (see _loopback)
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # the floor under every report of several workers; 2 s is meant for large clusters
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # this machine is not taken away with notice
     "RAY_TRAIN_METRICS_ENABLED": "0",  # nobody scrapes a local Prometheus endpoint
@@ -71,15 +72,18 @@ def _local(num_cpus: int | None) -> Iterator[None]:
         raise ClefRayError(
             f"Ray's dashboard cannot start ({reason}): pip install 'ray[default]=={ray.__version__}'"
         )
-    folder = _new_folder()
+    folder, port = _new_folder(), _free_port()
+    # Without this variable the State API looks for Ray in the machine's process list, and gives up where it sees two.
+    settings = {**LOCAL_SETTINGS, "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{port}"}
     try:
-        with _environment(LOCAL_SETTINGS):
+        with _environment(settings):
             with _loopback():
                 ray.init(
                     address="local",
                     num_cpus=num_cpus,
                     include_dashboard=True,
                     dashboard_host="127.0.0.1",
+                    dashboard_port=port,
                     log_to_driver=False,
                     logging_level="error",
                     _temp_dir=folder,
@@ -105,6 +109,12 @@ def _new_folder() -> str:
     return tempfile.mkdtemp(prefix="clef-ray-", dir=parent)
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
 def _environment(settings: Mapping[str, str]) -> Iterator[None]:
     added = {name: value for name, value in settings.items() if name not in os.environ}
@@ -121,7 +131,7 @@ def _loopback() -> Iterator[None]:
     """Let Ray take 127.0.0.1 as this node's address, as it does by itself on macOS and Windows.
 
     On Linux it would take the address of the network card instead, whatever `_node_ip_address` says, open a dozen ports to the network and
-    lose its own processes when the network changes. The switch is read when `ray` is imported, hence not an environment variable here.
+    lose its own processes when the network changes. Child processes read the switch from LOCAL_SETTINGS; in this one `ray` has been imported.
     """
     before = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
@@ -167,8 +177,8 @@ def _reason(stderr: str) -> str:
 
 def _require_dashboard() -> str:
     try:
-        list_nodes(timeout=10)
-    except (RayStateApiException, ValueError) as error:
+        list_nodes(address=ray.get_runtime_context().gcs_address, timeout=10)
+    except (RayStateApiException, ConnectionError, ValueError) as error:
         raise ClefRayError(
             "Ray's dashboard does not answer, and without it stopped trials keep their workers: on every node "
             f"pip install 'ray[default]=={ray.__version__}', and start the head with --include-dashboard=true"

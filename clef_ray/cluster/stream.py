@@ -5,6 +5,7 @@ worker runs a small pipeline whose tasks each read one window of the plan (train
 needs, and deliver them in order, so that both ways give the same batches.
 """
 
+import logging
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
@@ -28,6 +29,7 @@ def _ordered() -> None:
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 def held_bytes(manifest: Manifest, fs: float, leads: tuple[str, ...]) -> int:

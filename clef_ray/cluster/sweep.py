@@ -27,6 +27,12 @@ from clef_ray.shards import Corpus, Manifest
 from clef_ray.store import Store
 from clef_ray.trial import evaluate, load_outcome, run_store
 
+#: Read by Tune when it starts.
+TUNE_SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # the newer reporter prints every failure even at verbose=0
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is a KeyboardInterrupt here, not a sweep that looks as if it had ended
+}
+
 
 class Watcher(Protocol):
     """Told about the sweep as it goes, in the driver's process (tracker, progress display)."""
@@ -207,12 +213,13 @@ def _quiet() -> Iterator[None]:
     logger = logging.getLogger("ray.tune")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the newer reporter prints every failure even at verbose=0
+    os.environ.update(TUNE_SETTINGS)
     try:
         yield
     finally:
         logger.setLevel(level)
-        del os.environ["RAY_AIR_NEW_OUTPUT"]
+        for name in TUNE_SETTINGS:
+            del os.environ[name]
 
 
 def _collect(plan: Plan, storage: str, bridge: _Bridge) -> list[Outcome]:

@@ -29,7 +29,6 @@ from clef_ray.distributed import (
 )
 from clef_ray.errors import ClefRayError
 from clef_ray.losses import Pairs, RiskReference, Term, mean
-from clef_ray.losses.guided import risk_reference
 from clef_ray.randomness import fold
 from clef_ray.registry import ENCODERS, LOSSES, METHODS
 from clef_ray.store import Store
@@ -109,10 +108,10 @@ class Trainer:
         """The scale of risk differences over the training patients (method §1.5), the same for every batch and worker."""
         if self.run.score is None:
             return None
-        options = dict(self.run.loss.options) if self.run.loss else {}
         first = np.unique(self.subjects.patient_N[self.plan.rows], return_index=True)[1]
         risk_P = self.subjects.risk_N[self.plan.rows[first]]
-        return risk_reference(risk_P, power=options.get("power", 2), alpha=options.get("alpha", 0.2))
+        reference: RiskReference = self.loss.reference(risk_P)
+        return reference
 
     def resume(self) -> None:
         """Continue from the last epoch's checkpoint where there is one."""

@@ -109,7 +109,7 @@ def cluster(monkeypatch):
     def build(total, free=None):
         held = {f"{i:02d}abcdef": node for i, node in enumerate(total)}
         spare = {f"{i:02d}abcdef": node for i, node in enumerate(free or total)}
-        monkeypatch.setattr(capacity, "_nodes", lambda: held)
+        monkeypatch.setattr(capacity, "live_nodes", lambda: held)
         monkeypatch.setattr(capacity, "_free", lambda _total: spare)
         monkeypatch.setattr(capacity, "SETTLE_SECONDS", 0.0)
 

@@ -3,11 +3,14 @@
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ray
@@ -17,23 +20,26 @@ from clef_ray.cluster.session import session
 from clef_ray.errors import ClefRayError
 
 # A separate process: it starts a Ray of its own, joins it from a second process, and looks at what is left.
-WHOLE_LIFE = """
+WHOLE_LIFE = '''
 import json, os, subprocess, sys, tempfile
 import ray
 from clef_ray.cluster.session import LOCAL_SETTINGS, session
 
 @ray.remote
 def settings():
+    # What a worker sees. It also asks the State API, as Ray Train's cleaner of stopped trials does.
+    from ray.util.state import list_nodes
+
+    assert [node.state for node in list_nodes(timeout=10)] == ["ALIVE"]
     return {name: os.environ.get(name) for name in LOCAL_SETTINGS}
 
-join = '''
+join = """
 import sys
 from clef_ray.cluster.session import session
 with session(sys.argv[1]) as url:
     print(url)
-'''
+"""
 found = {}
-before = set(os.listdir(tempfile.gettempdir()))
 with session(num_cpus=1) as url:
     found["dashboard"] = url
     address = found["address"] = ray.get_runtime_context().gcs_address
@@ -47,25 +53,27 @@ with session(num_cpus=1) as url:
     found["alive_after_join"] = len(ray.nodes())
 found["running"] = ray.is_initialized()
 found["environment"] = [name for name in LOCAL_SETTINGS if name in os.environ]
-left = set(os.listdir(tempfile.gettempdir())) - before
-found["left"] = sorted(name for name in left if name.startswith("clef-ray-"))
+found["left"] = [name for name in os.listdir(tempfile.gettempdir()) if name.startswith("clef-ray-")]
 try:
     with session(address):
         pass
 except Exception as error:
     found["dead"] = f"{type(error).__name__}: {error}"
 print(json.dumps(found))
-"""
+'''
 
 
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_local_ray_lives_on_the_loopback_and_leaves_nothing():
     """All in one start: address, dashboard, settings of workers, joining does not stop it, leaving does, a dead address is told."""
-    env = {k: v for k, v in os.environ.items() if k not in module.LOCAL_SETTINGS and k != "RAY_ADDRESS"}
+    own = tempfile.mkdtemp(prefix="clef", dir="/tmp")  # short, for Ray's sockets
+    dropped = {*module.LOCAL_SETTINGS, "RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_MODE"}
+    env = {**{k: v for k, v in os.environ.items() if k not in dropped}, "TMPDIR": own}
     done = subprocess.run(
         [sys.executable, "-c", WHOLE_LIFE], check=False, capture_output=True, text=True, timeout=180, env=env
     )
+    shutil.rmtree(own)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["address"].startswith("127.0.0.1:")
@@ -128,10 +136,11 @@ def test_without_the_dashboards_packages_nothing_starts(monkeypatch):
 
 
 def test_a_dashboard_that_does_not_answer_is_told(monkeypatch):
-    def dead(timeout):
+    def dead(address, timeout):
         raise module.RayStateApiException("refused")
 
     monkeypatch.setattr(module, "list_nodes", dead)
+    monkeypatch.setattr(module.ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address="127.0.0.1:1"))
     with pytest.raises(ClefRayError, match="--include-dashboard=true"):
         module._require_dashboard()
 

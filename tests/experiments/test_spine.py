@@ -56,7 +56,7 @@ def test_synthetic_data_to_comparison(synthetic):
     assert {r.info.status for r in runs} == {"FINISHED"}
     one = next(r for r in runs if r.data.tags["arm"] == "clef-127")
     assert one.data.params["loss.negatives"] == "127"
-    assert {"probe/auroc", "zeroshot/rsa", "loss"} <= set(one.data.metrics)
+    assert {"probe/auroc", "zeroshot/rsa", "train/loss"} <= set(one.data.metrics)
     assert parents[0].inputs.dataset_inputs, "the shards are an input of the comparison"
 
 
@@ -99,7 +99,7 @@ def test_ctrl_c_in_the_middle_and_a_second_start(tmp_path):
     assert {r.info.status for r in (*parents, *runs)} == {"FINISHED"}
     assert (len(parents), len(runs)) == (1, 1)
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow/mlflow.db")
-    steps = [m.step for m in client.get_metric_history(runs[0].info.run_id, "loss")]
+    steps = [m.step for m in client.get_metric_history(runs[0].info.run_id, "train/loss")]
     assert steps == list(range(1, 41)), "no epoch is lost and none is counted twice"
 
 

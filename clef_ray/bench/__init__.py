@@ -1,0 +1,80 @@
+"""`clef-ray bench`: speed as ratios, measured in one run against a plain alternative and against the machine's limit.
+
+streaming.py: shards to augmented views. step.py: the training step. ray_share.py: what Ray adds to a trial. naive.py: the step written
+plainly. measure.py: taking turns, and the machine. Nothing but the project is needed: data are synthetic, in a temporary folder.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from clef_ray.bench import ray_share, step, streaming
+from clef_ray.bench.measure import Figure, machine
+
+
+def run(quick: bool, as_json: bool) -> int:
+    """Measure all figures and print them, as a table or as JSON and nothing else. quick: fewer rounds. Returns 0 once all are measured."""
+    where, figures = machine(), _measure(quick)
+    options = {"--quick": quick, "--json": as_json}
+    command = " ".join(["clef-ray bench", *(name for name, given in options.items() if given)])
+    if as_json:
+        print(
+            json.dumps(
+                {"command": command, "machine": where, "figures": [asdict(f) for f in figures]}, indent=1
+            )
+        )
+        return 0
+    console = Console()
+    console.print(_table(figures))
+    for note in dict.fromkeys(f"{f.name}: {f.note}" for f in figures if f.note):
+        console.print(note, highlight=False, style="dim")
+    console.print(", ".join(f"{name} {value}" for name, value in where.items()), highlight=False)
+    console.print(f"command: {command}", highlight=False)
+    return 0
+
+
+def _measure(quick: bool) -> list[Figure]:
+    status = Console(file=sys.stderr)
+    figures: list[Figure] = []
+    with status.status("streaming and augmentation ..."):
+        records, rounds = (256, 5) if quick else (512, 15)
+        figures += streaming.streaming(streaming.Sizes(records, pairs=32, batch=128, rounds=rounds))
+    with status.status("the training step ..."):
+        figures += step.training_step(step.Sizes(batch=128, steps=1, rounds=5 if quick else 25))
+    with status.status("a small sweep under Ray ..."):
+        epochs, trials = (1, 4) if quick else (4, 6)
+        figures += ray_share.ray_share(ray_share.Sizes(patients=250, epochs=epochs, trials=trials))
+    return figures
+
+
+def _table(figures: list[Figure]) -> Table:
+    table = Table("figure", title="Speed, medians of interleaved rounds in one run")
+    for heading in ("ours", "plain", "ratio", "limit", "target"):
+        table.add_column(heading, justify="right")
+    for f in figures:
+        mark = "" if f.met is None else (" [green]ok[/]" if f.met else " [red]missed[/]")
+        table.add_row(
+            f"{f.name} [{f.unit}]".replace("[", r"\["),
+            _number(f.ours),
+            _number(f.plain),
+            _ratio(f),
+            _number(f.limit),
+            f.target + mark,
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def _ratio(figure: Figure) -> str:
+    if figure.ratio is None:
+        return ""
+    rounds = "" if figure.spread is None else " ({:.2f} to {:.2f})".format(*figure.spread)
+    return f"{figure.ratio:.2f}x{rounds}"

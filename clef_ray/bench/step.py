@@ -1,0 +1,163 @@
+"""The training step of size S: the project's own, against the same step written naively (naive.py).
+
+Both make their views with clef_ray.augment, which streaming.py measures; encoder, loss, optimiser and what holds them together differ.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from clef_ray.augment import two_views
+from clef_ray.bench.measure import Figure, faster, interleaved, threads
+from clef_ray.bench.naive import NaiveEncoder, naive_loss
+from clef_ray.config import Run, override
+from clef_ray.datasets import LEADS
+from clef_ray.distributed import LocalContext
+from clef_ray.losses import Pairs
+from clef_ray.store import Store
+from clef_ray.train.loop import MemoryFeed, Trainer
+from clef_ray.train.plan import ReadPlan
+from clef_ray.train.subjects import Subjects
+
+FS = 100
+SAMPLES = 10 * FS
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """batch: pairs per step; steps: per turn."""
+
+    batch: int
+    steps: int
+    rounds: int
+
+
+class Step:
+    """One batch, and the step on it written twice. Both start at the same weights."""
+
+    def __init__(self, batch: int) -> None:
+        rng = np.random.default_rng(0)
+        settings = {"signals.fs": FS, "optimiser.batch": batch, "optimiser.epochs": 2}
+        self.run = override(Run(), settings).canonical()
+        self.x_BCT = torch.from_numpy(rng.normal(size=(batch, len(LEADS), SAMPLES)).astype(np.float32))
+        self.rows: NDArray[np.int64] = np.arange(batch)
+        people = Subjects(self.rows // 2, rng.uniform(1, 20, batch), rng.choice([0.4, 0.8, 1.0], batch))
+        plan = ReadPlan(self.rows, np.zeros(batch, dtype=np.int64), batch, seed=0)
+        feed = MemoryFeed(self.x_BCT.numpy(), LEADS)
+        # The store is for checkpoints, of which single steps write none.
+        self.trainer = Trainer(self.run, people, plan, feed, LocalContext(Store("unused"), "cpu"))
+        self.pairs = Pairs(
+            *people.batch(self.rows, torch.device("cpu")), key=(0, 0), reference=self.trainer.reference
+        )
+        self.encoder = NaiveEncoder()
+        copy_parameters(self.trainer.encoder, self.encoder)
+        o = self.run.optimiser
+        self.optimiser = torch.optim.AdamW(
+            self.encoder.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay
+        )
+
+    def ours(self) -> float:
+        """The project's step; returns the loss."""
+        _, values = self.trainer.step(0, 0, self.rows, self.x_BCT)
+        return values[0].item()
+
+    def plain(self) -> float:
+        """The same, naively."""
+        r = self.run
+        x_2BT = two_views(self.x_BCT, torch.from_numpy(self.rows), LEADS, r.seed, 0, r.signals, r.views)
+        loss = naive_loss(self.encoder(x_2BT[:, None]), self.pairs)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return loss.item()
+
+
+def copy_parameters(source: nn.Module, target: nn.Module) -> None:
+    """Parameters by their order, which both encoders share with the equations."""
+    with torch.no_grad():
+        for a, b in zip(source.parameters(), target.parameters(), strict=True):
+            b.copy_(a)
+
+
+class BareLayers:
+    """The limit: the step's convolutions and linear layers alone, forward and backward, each on an input of its shape."""
+
+    def __init__(self, encoder: NaiveEncoder, views: int) -> None:
+        self.calls: list[tuple[nn.Module, Tensor]] = []
+        self.flop = 0
+        hooks = [
+            m.register_forward_hook(self._seen)
+            for m in encoder.modules()
+            if isinstance(m, nn.Conv1d | nn.Linear)
+        ]
+        encoder(torch.randn(views, 1, SAMPLES))
+        for hook in hooks:
+            hook.remove()
+
+    def _seen(self, layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        # The stem's input needs no gradient: nothing lies below it.
+        first = not self.calls
+        self.calls.append((layer, torch.randn_like(inputs[0]).requires_grad_(not first)))
+        assert isinstance(layer.weight, Tensor)
+        per_output = layer.weight[0].numel()
+        self.flop += (2 if first else 3) * 2 * per_output * output.numel()
+
+    def run(self) -> None:
+        """All layers once."""
+        for layer, x in self.calls:
+            x.grad = None
+            layer.zero_grad()
+            y = layer(x)
+            y.backward(y.detach())
+
+
+def matmul_rate(threads_used: int) -> Callable[[], int]:
+    """A turn of the machine's best case: float32 products of 1024 x 1024 matrices; returns the operations."""
+    side = 1024
+    a, b = torch.randn(side, side), torch.randn(side, side)
+
+    def turn() -> int:
+        with threads(threads_used):
+            for _ in range(4):
+                torch.mm(a, b)
+        return 4 * 2 * side**3
+
+    return turn
+
+
+def training_step(sizes: Sizes) -> list[Figure]:
+    """Pairs per second of the step, naive step and bare layers, on one thread: what a worker has by default."""
+    step = Step(sizes.batch)
+    layers = BareLayers(step.encoder, 2 * sizes.batch)
+
+    def repeat(side: Callable[[], object]) -> Callable[[], int]:
+        def turn() -> int:
+            for _ in range(sizes.steps):
+                side()
+            return sizes.steps * sizes.batch
+
+        return turn
+
+    sides = {
+        "ours": repeat(step.ours),
+        "plain": repeat(step.plain),
+        "limit": repeat(layers.run),
+        "matmul": matmul_rate(1),
+    }
+    with threads(1):
+        rates = interleaved(sides, sizes.rounds)
+    peak = sorted(rates["matmul"])[sizes.rounds // 2]
+    note = (
+        "plain: the same written naively; limit: the layers' convolutions alone. A step is "
+        f"{layers.flop / 1e9:.1f} GFLOP; at this machine's matrix product rate ({peak / 1e9:.0f} GFLOP/s) that is "
+        f"{sizes.batch * peak / layers.flop:.0f} pairs/s"
+    )
+    return [
+        faster(
+            f"training step, size S, batch {sizes.batch}, 1 thread", "pairs/s", rates, at_least=1.0, note=note
+        )
+    ]

@@ -1,0 +1,178 @@
+"""The benchmark: both sides of every figure compute the same thing, and every figure runs. How long they take is not asserted."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from clef_ray import bench
+from clef_ray.bench import measure, ray_share, step, streaming
+from clef_ray.bench.measure import Figure
+from clef_ray.bench.naive import NaiveEncoder, naive_loss
+from clef_ray.config import Views
+from clef_ray.datasets.synthetic import Synthetic
+from clef_ray.encoders.clef import Clef
+from clef_ray.losses import Pairs, RiskReference, reduce
+from clef_ray.losses.guided import Guided
+from clef_ray.shards import ingest_local
+
+CLEAN = Views(lead="II", noise_mv=0, mask_probability=0)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """16 records as shards and as WFDB files: (folder of shards, folder of WFDB files, names)."""
+    folder = tmp_path_factory.mktemp("bench")
+    (folder / "wfdb").mkdir()
+    people = Synthetic(patients=16, records_per_patient=1)
+    ingest_local(people, str(folder / "shards"))
+    return str(folder / "shards"), folder / "wfdb", streaming.write_wfdb(people, folder / "wfdb", 16)
+
+
+def test_batches_from_parquet_are_the_batches_from_memory(cohort):
+    ours = streaming.Batches(cohort[0], 8, Views())
+    pairs = [list(ours.pairs(stream())) for stream in (ours.from_memory, ours.from_parquet)]
+    assert [x.shape for x in pairs[0]] == [(16, 5000)] * 2
+    assert all(torch.equal(a, b) for a, b in zip(*pairs, strict=True))
+
+
+def test_both_sides_filter_and_standardise_the_same_samples(cohort):
+    shards, folder, names = cohort
+    ours, plain = streaming.Batches(shards, 16, CLEAN), streaming.PerItem(folder, names, CLEAN)
+    (views,) = ours.pairs(ours.from_parquet())
+    for row, record in enumerate(ours.plan.batches(0)[0]):
+        # filtfilt continues the ends by 33 samples, where the 0.67 Hz edge rings for seconds: compare away from them
+        inside = [
+            v[1000:4000] for v in (views[row].numpy(), views[row + 16].numpy(), *plain.pair(names[record]))
+        ]
+        for other in inside[1:]:
+            assert np.corrcoef(inside[0], other)[0, 1] > 0.995
+
+
+def test_both_sides_mask_one_run_of_the_configured_share(cohort):
+    shards, folder, names = cohort
+    masking = Views(lead="II", noise_mv=0, mask_probability=1, mask_share=(0.1, 0.3))
+    ours, plain = streaming.Batches(shards, 16, masking), streaming.PerItem(folder, names, masking)
+    (views,) = ours.pairs(ours.from_memory())
+    for both in (views.numpy(), np.concatenate([plain.pair(name) for name in names])):
+        still = np.diff(both, axis=1) == 0
+        for row in still:
+            runs = np.diff(np.flatnonzero(np.diff(np.concatenate([[0], row, [0]]))))[::2]
+            assert 0.095 * 5000 < runs.max() <= 0.3 * 5000
+
+
+def test_the_plain_side_draws_two_leads_and_has_each_kind_of_noise_at_an_rms_of_one(cohort):
+    _, folder, names = cohort
+    bank = streaming.noise_bank(np.random.default_rng(0))
+    assert np.sqrt(np.mean(bank**2, axis=1)) == pytest.approx([0, 1, 1, 1, 1], abs=0.05)
+    plain = streaming.PerItem(folder, names, Views(same_lead=0))
+    a, b = np.moveaxis(np.stack([plain.pair(name) for name in names]), 1, 0)
+    assert (a != b).any(axis=1).all()
+    assert np.isfinite([a, b]).all()
+
+
+def test_the_naive_encoder_is_the_encoder():
+    torch.manual_seed(0)
+    ours, naive = Clef(size="S"), NaiveEncoder()
+    step.copy_parameters(ours, naive)
+    for samples in (1000, 777):
+        x = torch.randn(3, 1, samples)
+        torch.testing.assert_close(naive(x), ours(x), rtol=1e-5, atol=1e-6)
+
+
+def test_the_naive_loss_is_the_guided_loss_in_value_and_gradient():
+    rng = torch.Generator().manual_seed(0)
+    risk = torch.rand(10, generator=rng, dtype=torch.float64) * 20
+    risk[3] = torch.nan
+    completeness = torch.rand(10, generator=rng, dtype=torch.float64)
+    pairs = Pairs(risk, completeness, torch.arange(10) // 2, key=(0, 0), reference=RiskReference(90.0, 0.45))
+    z = torch.randn(20, 8, generator=rng, dtype=torch.float64, requires_grad=True)
+    losses = reduce(Guided()(z, torch.arange(20), pairs)), naive_loss(z, pairs)
+    gradients = [torch.autograd.grad(loss, z)[0] for loss in losses]
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-6, atol=0)  # the mask of negatives is float32
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-8)
+
+
+def test_both_training_steps_go_the_same_way():
+    both = step.Step(batch=8)
+    before = [p.detach().clone() for p in both.encoder.parameters()]
+    losses = [(both.ours(), both.plain()) for _ in range(4)]
+    assert all(a == pytest.approx(b, rel=1e-5) for a, b in losses)
+    assert losses[-1][0] < losses[0][0]
+    moved = [(p - b).abs().max().item() for p, b in zip(both.encoder.parameters(), before, strict=True)]
+    assert min(moved) > 0
+
+
+def test_the_bare_layers_are_all_of_the_steps_arithmetic():
+    encoder = NaiveEncoder()
+    layers = step.BareLayers(encoder, 4)
+    assert len(layers.calls) == 1 + 10 * 5
+    with FlopCounterMode(display=False) as counter:
+        encoder(torch.randn(4, 1, step.SAMPLES))
+    stem = 2 * encoder.stem.weight.numel() * 4 * step.SAMPLES // 2
+    assert layers.flop == 3 * counter.get_total_flops() - stem
+    layers.run()
+    assert all(p.grad is not None for p in encoder.parameters())
+
+
+def test_sides_take_turns_after_one_unmeasured_round():
+    turns = []
+    sides = {name: lambda name=name: turns.append(name) or 3 for name in "ab"}
+    rates = measure.interleaved(sides, rounds=3)
+    assert "".join(turns) == "ab" * 4
+    assert {name: len(values) for name, values in rates.items()} == {"a": 3, "b": 3}
+
+
+def test_a_ratio_is_of_medians_and_judged_by_its_target():
+    rates = {"ours": [9.0, 20.0, 100.0], "plain": [10.0, 5.0, 10.0], "limit": [40.0, 40.0, 50.0]}
+    figure = measure.faster("f", "pairs/s", rates, at_least=2)
+    assert (figure.ours, figure.plain, figure.limit, figure.ratio) == (20, 10, 40, 2)
+    assert figure.spread == (0.9, 10)
+    assert figure.met is True
+    assert measure.faster("f", "pairs/s", rates, at_least=2.1).met is False
+
+
+def test_threads_are_given_back():
+    before = torch.get_num_threads()
+    with measure.threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("measured", "count"),
+    [
+        (lambda: streaming.streaming(streaming.Sizes(records=8, pairs=2, batch=4, rounds=1)), 2),
+        (lambda: step.training_step(step.Sizes(batch=4, steps=1, rounds=1)), 1),
+    ],
+)
+def test_every_figure_runs(measured, count):
+    figures = measured()
+    assert len(figures) >= count
+    assert all(f.ours > 0 and f.plain > 0 and f.limit > 0 and f.ratio > 0 for f in figures)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_rays_share_is_measured_on_a_real_sweep(local_ray):
+    overhead, share, trial = ray_share.ray_share(ray_share.Sizes(patients=120, epochs=1, trials=3))
+    assert overhead.target == "<= 2 s"
+    assert 0 < share.ours < 100
+    assert trial.ours > overhead.ours > 0
+    assert trial.plain > 0
+
+
+def test_the_figures_are_printed_as_a_table_or_as_json_alone(monkeypatch, capsys):
+    figures = [Figure("step", "pairs/s", 30.0, 10.0, 3.0, (2.5, 3.5), 60.0, ">= 20x", False, "a note")]
+    monkeypatch.setattr(bench, "_measure", lambda quick: figures)
+    assert bench.run(quick=True, as_json=True) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["figures"][0]["ratio"] == 3.0
+    assert printed["command"] == "clef-ray bench --quick --json"
+    assert int(printed["machine"]["cores"]) >= 1
+    assert bench.run(quick=False, as_json=False) == 0
+    table = capsys.readouterr().out
+    for text in ("[pairs/s]", "3.00x", "missed", "a note", "command: clef-ray bench"):
+        assert text in table
