@@ -125,9 +125,9 @@ def _shared_memory() -> Check:
     if not folder.is_dir():
         return Check("shared memory", ok=True, detail="this system has no /dev/shm; Ray uses its own place")
     size = shutil.disk_usage(folder).total / 1e9
-    remedy = "Ray would put its object store on disk. In Docker: --shm-size=4g; elsewhere: mount -o remount,size=4G /dev/shm"
+    remedy = "Ray would put its object store on disk. In Docker: --shm-size=4g; elsewhere: enlarge that mount"
     ok = size >= SHARED_MEMORY_GB
-    return Check("shared memory", ok, f"/dev/shm {size:.2g} GB", "" if ok else remedy)
+    return Check("shared memory", ok, f"{folder} has {size:.2g} GB", "" if ok else remedy)
 
 
 def _storage(uri: str) -> Check:
@@ -145,6 +145,7 @@ def _storage(uri: str) -> Check:
 def _tracking(storage: str, uri: str | None) -> Check:
     from clef_ray.tracking import default_uri
     from clef_ray.tracking.mlflow import check
+    from clef_ray.tracking.reach import public
 
     found: list[Check] = []
     with _problem(
@@ -152,13 +153,8 @@ def _tracking(storage: str, uri: str | None) -> Check:
     ):
         where = uri or default_uri(Store(storage))
         check(where)
-        found.append(Check("tracking", ok=True, detail=f"MLflow answers at {_without_password(where)}"))
+        found.append(Check("tracking", ok=True, detail=f"MLflow answers at {public(where)}"))
     return found[0]
-
-
-def _without_password(uri: str) -> str:
-    place = urlsplit(uri).netloc
-    return uri.replace(place, place.rpartition("@")[2], 1) if "@" in place else uri
 
 
 def _ray(address: str | None) -> Iterator[Check]:

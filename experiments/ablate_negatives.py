@@ -39,13 +39,14 @@ ABLATION = Ablation(
     axis="negatives per anchor",
     settings={
         "signals.fs": 100,
+        "signals.seconds": 5,  # half the published window: twice the training steps in the embedded budget
         "views.lead": "I",
         "optimiser.batch": 128,
-        "optimiser.epochs": 8,
+        "optimiser.epochs": 6,
         "optimiser.lr": 1e-3,
     },
     smoke={"optimiser.epochs": 1, "optimiser.batch": 96},
-    larger="--data synthetic:patients=20000 --seeds 5 --set optimiser.epochs=50",
+    larger="--data synthetic:patients=20000 --seeds 5 --set signals.seconds=10 --set optimiser.epochs=50",
 )
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import json
 import sys
 from dataclasses import asdict
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -29,7 +30,7 @@ def run(quick: bool, as_json: bool) -> int:
         return 0
     console = Console()
     console.print(_table(figures))
-    for note in dict.fromkeys(f"{f.name}: {f.note}" for f in figures if f.note):
+    for note in dict.fromkeys(f.note for f in figures):
         console.print(note, highlight=False, style="dim")
     console.print(", ".join(f"{name} {value}" for name, value in where.items()), highlight=False)
     console.print(f"command: {command}", highlight=False)
@@ -37,32 +38,27 @@ def run(quick: bool, as_json: bool) -> int:
 
 
 def _measure(quick: bool) -> list[Figure]:
-    status = Console(file=sys.stderr)
-    figures: list[Figure] = []
+    status, figures = Console(file=sys.stderr), []
     with status.status("streaming and augmentation ..."):
-        records, rounds = (256, 5) if quick else (512, 15)
-        figures += streaming.streaming(streaming.Sizes(records, pairs=32, batch=128, rounds=rounds))
+        sizes = streaming.Sizes(records=256 if quick else 512, pairs=32, batch=128, rounds=3 if quick else 15)
+        figures += streaming.streaming(sizes)
     with status.status("the training step ..."):
-        figures += step.training_step(step.Sizes(batch=128, steps=1, rounds=5 if quick else 25))
+        figures += step.training_step(step.Sizes(batch=128, steps=1, rounds=5 if quick else 31))
     with status.status("a small sweep under Ray ..."):
-        epochs, trials = (1, 4) if quick else (4, 6)
-        figures += ray_share.ray_share(ray_share.Sizes(patients=250, epochs=epochs, trials=trials))
+        epochs, trials = (1, 3) if quick else (4, 6)
+        figures += ray_share.ray_share(ray_share.Sizes(patients=200, epochs=epochs, trials=trials))
     return figures
 
 
 def _table(figures: list[Figure]) -> Table:
-    table = Table("figure", title="Speed, medians of interleaved rounds in one run")
+    table = Table("figure", "unit", box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("ours", "plain", "ratio", "limit", "target"):
         table.add_column(heading, justify="right")
     for f in figures:
         mark = "" if f.met is None else (" [green]ok[/]" if f.met else " [red]missed[/]")
+        ratio = "" if f.ratio is None else f"{f.ratio:.2f}x"
         table.add_row(
-            f"{f.name} [{f.unit}]".replace("[", r"\["),
-            _number(f.ours),
-            _number(f.plain),
-            _ratio(f),
-            _number(f.limit),
-            f.target + mark,
+            f.name, f.unit, _number(f.ours), _number(f.plain), ratio, _number(f.limit), f.target + mark
         )
     return table
 
@@ -71,10 +67,3 @@ def _number(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
-
-
-def _ratio(figure: Figure) -> str:
-    if figure.ratio is None:
-        return ""
-    rounds = "" if figure.spread is None else " ({:.2f} to {:.2f})".format(*figure.spread)
-    return f"{figure.ratio:.2f}x{rounds}"

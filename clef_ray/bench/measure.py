@@ -58,23 +58,23 @@ def interleaved(sides: Mapping[str, Callable[[], int]], rounds: int) -> dict[str
 
 def faster(
     name: str,
-    unit: str,
+    note: str,
     rates: Mapping[str, list[float]],
     ours: str = "ours",
+    limit: str = "limit",
     at_least: float | None = None,
-    note: str = "",
 ) -> Figure:
-    """The side `ours` of `interleaved` against its side `plain`, with the side `limit` beside it."""
+    """The side `ours` of `interleaved`, in pairs per second, against its side `plain`, with the side `limit` beside it."""
     ratio = median(rates[ours]) / median(rates["plain"])
     single = [a / b for a, b in zip(rates[ours], rates["plain"], strict=True)]
     return Figure(
         name=name,
-        unit=unit,
+        unit="pairs/s",
         ours=median(rates[ours]),
         plain=median(rates["plain"]),
         ratio=ratio,
         spread=(min(single), max(single)),
-        limit=median(rates["limit"]),
+        limit=median(rates[limit]),
         target="" if at_least is None else f">= {at_least:g}x",
         met=None if at_least is None else ratio >= at_least,
         note=note,
@@ -95,6 +95,16 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         _set_threads(*before)
+
+
+def on(count: int, side: Callable[[], int]) -> Callable[[], int]:
+    """The side on `count` threads."""
+
+    def turn() -> int:
+        with threads(count):
+            return side()
+
+    return turn
 
 
 def _set_threads(torch_threads: int, arrow: int, arrow_io: int) -> None:

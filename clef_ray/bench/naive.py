@@ -38,7 +38,7 @@ class NaiveBlock(nn.Module):
         self.excite = nn.Linear(width // 2, width)
 
     def forward(self, x_BCT: Tensor) -> Tensor:
-        y_BCT = x_BCT if self.first else functional.silu(x_BCT)
+        y_BCT: Tensor = x_BCT if self.first else functional.silu(x_BCT)
         y_BCT = functional.silu(self.narrow(y_BCT))
         y_BCT = functional.silu(self.grouped(pad_same(y_BCT, KERNEL, self.stride)))
         y_BCT = self.widen(y_BCT)

@@ -17,7 +17,7 @@ from scipy import signal as scipy_signal
 from torch import Tensor
 
 from clef_ray.augment import NOISES, noise_spectra, pad_samples, two_views
-from clef_ray.bench.measure import Figure, cores, faster, interleaved, threads
+from clef_ray.bench.measure import Figure, cores, faster, interleaved, on
 from clef_ray.config import Signals, Views
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.shards import Manifest, ingest_local, load_corpus, read_rows, row_groups
@@ -27,6 +27,10 @@ from clef_ray.train.plan import ReadPlan
 SIGNALS = Signals(fs=500.0, seconds=10.0)
 #: Seconds of each kind of noise that the plain side keeps in memory to cut its noise from.
 NOISE_SECONDS = 120
+NOTE = (
+    "Stream + augment: plain is rdrecord, filtfilt and NumPy per item in one process on one thread; "
+    "limit is a copy of both views and their FFT there and back."
+)
 
 
 @dataclass(frozen=True)
@@ -144,40 +148,32 @@ def bare_fft(batch: int, batches: int) -> Callable[[], int]:
 
 
 def streaming(sizes: Sizes) -> list[Figure]:
-    """Pairs per second from Parquet and from memory on one thread, and on all."""
-    views = Views()
+    """Pairs per second from Parquet and from memory on one thread, and from memory on all."""
     with tempfile.TemporaryDirectory(prefix="clef-ray-bench-") as scratch:
         cohort = Synthetic(patients=sizes.records, records_per_patient=1)
         (raw := Path(scratch, "wfdb")).mkdir()
-        plain = PerItem(raw, write_wfdb(cohort, raw, sizes.pairs), views)
+        plain = PerItem(raw, write_wfdb(cohort, raw, sizes.pairs), Views())
         ingest_local(cohort, f"{scratch}/shards")
-        ours = Batches(f"{scratch}/shards", sizes.batch, views)
-
-        def batched(stream: Callable[[], Iterator[Tensor]], count: int) -> Callable[[], int]:
-            def turn() -> int:
-                with threads(count):
-                    return sum(len(x_2BT) // 2 for x_2BT in ours.pairs(stream()))
-
-            return turn
-
-        def per_item() -> int:
-            return sum(len(plain.pair(name)) // 2 for name in plain.names)
-
+        ours = Batches(f"{scratch}/shards", sizes.batch, Views())
+        fft = bare_fft(sizes.batch, ours.plan.steps)
         sides = {
-            "parquet": batched(ours.from_parquet, 1),
-            "plain": per_item,
-            "memory": batched(ours.from_memory, 1),
-            "limit": bare_fft(sizes.batch, ours.plan.steps),
-            "all": batched(ours.from_memory, cores()),
+            "parquet": on(1, lambda: _count(ours.pairs(ours.from_parquet()))),
+            "plain": on(1, lambda: len([plain.pair(name) for name in plain.names])),
+            "memory": on(1, lambda: _count(ours.pairs(ours.from_memory()))),
+            "limit": on(1, fft),
+            "memory, all": on(cores(), lambda: _count(ours.pairs(ours.from_memory()))),
+            "limit, all": on(cores(), fft),
         }
-        with threads(1):
-            rates = interleaved(sides, sizes.rounds)
-    note = "plain: rdrecord, filtfilt, NumPy per item in one process; limit: copy + FFT there and back on one thread"
-    title = "streaming + augmentation"
+        rates = interleaved(sides, sizes.rounds)
+    title, many = "stream + augment", f"{cores()} threads"
     figures = [
-        faster(f"{title}, Parquet, 1 thread", "pairs/s", rates, "parquet", at_least=20, note=note),
-        faster(f"{title}, memory, 1 thread", "pairs/s", rates, "memory", at_least=20, note=note),
+        faster(f"{title}, Parquet, 1 thread", NOTE, rates, "parquet", at_least=20),
+        faster(f"{title}, memory, 1 thread", NOTE, rates, "memory", at_least=20),
     ]
     if cores() > 1:
-        figures.append(faster(f"{title}, memory, {cores()} threads", "pairs/s", rates, "all", note=note))
+        figures.append(faster(f"{title}, memory, {many}", NOTE, rates, "memory, all", "limit, all"))
     return figures
+
+
+def _count(pairs: Iterable[Tensor]) -> int:
+    return sum(len(x_2BT) // 2 for x_2BT in pairs)

@@ -186,11 +186,14 @@ def _sweep(
 def _closing_words(
     outcomes: "Sequence[Outcome]", files: Mapping[str, str], arguments: "argparse.Namespace", console: Any
 ) -> None:
+    from rich.markup import escape
+
     for outcome in outcomes:
         if outcome.state == "FAILED":
             console.print(
-                f"[red]FAILED[/] {outcome.trial.arm.name} seed {outcome.trial.seed}: {outcome.reason}",
+                f"[red]FAILED[/] {outcome.trial.arm.name} seed {outcome.trial.seed}: {escape(outcome.reason or '')}",
                 highlight=False,
+                soft_wrap=True,
             )
     console.print(f"Report:    {files['report.html']}", highlight=False, soft_wrap=True)
     if arguments.tracking_uri:
@@ -206,11 +209,17 @@ def _closing_words(
 
 def describe(folder: str, plan: "Plan") -> dict[str, str]:
     """Where the results come from: command, data, code, versions."""
+    from clef_ray.shards import Manifest, read_table
+
+    manifest, table = Manifest.load(folder), read_table(folder)
+    seen = table["fold"].isin(plan.trials[0].run.train_folds)
     packages = ("clef-ray", "ray", "torch", "numpy", "scikit-learn", "mlflow", "pyarrow")
     return {
         "command": " ".join(["python", *sys.argv]),
         "data": folder,
         "data_fingerprint": plan.data,
+        "dataset": f"{manifest.dataset}: {manifest.records} records of {manifest.patients} patients, {sum(manifest.quarantined.values())} quarantined",
+        "leakage": f"pretraining saw {table.loc[seen, 'patient'].nunique()} patients; the other {table.loc[~seen, 'patient'].nunique()} were held out of it",
         "git_commit": _commit(),
         "python": sys.version.split()[0],
         **{name: version(name) for name in packages},

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -61,10 +62,11 @@ class Display:
         found = outcome.metrics
         shown = "  ".join(f"{m} {found[m]:.3f}" for m in self.metrics if m in found)
         wall = f"{outcome.seconds['wall']:.1f} s" if "wall" in outcome.seconds else ""
-        text = shown if outcome.state == "COMPLETE" else f"[red]FAILED[/] {outcome.reason}"
+        text = shown if outcome.state == "COMPLETE" else f"[red]FAILED[/] {escape(outcome.reason or '')}"
         self.console.print(
             f"[dim]{self.done:>3}/{self.total}[/] {_name(outcome.trial):<24} {wall:>8}  {text}",
             highlight=False,
+            soft_wrap=True,
         )
 
 

@@ -9,6 +9,7 @@ import ray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from clef_ray.cluster.stream import set_up_data
 from clef_ray.datasets import Dataset
 from clef_ray.errors import ClefRayError
 from clef_ray.registry import DATASETS
@@ -54,9 +55,7 @@ def _task(item: dict[str, Any], name: str, options: Mapping[str, Any], out: str)
 
 
 def _write_parts(plan: Plan, files: list[str], task: partial[dict[str, Any]], progress: bool) -> None:
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
+    set_up_data()
     items = [{"file": file, "rows": pickle.dumps(plan.rows(file))} for file in files]
     console = Console(stderr=True)
     columns = (

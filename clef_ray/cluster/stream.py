@@ -24,12 +24,13 @@ from clef_ray.train.plan import WINDOW, ReadPlan
 HELD_SHARE = 0.5
 
 
-def _ordered() -> None:
+def set_up_data() -> None:
+    """Ray Data in the order asked for, and silent: the command line shows progress of its own."""
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 def held_bytes(manifest: Manifest, fs: float, leads: tuple[str, ...]) -> int:
@@ -52,7 +53,7 @@ def _read_part(
 
 def materialise(folder: str, fs: float, leads: tuple[str, ...]) -> Corpus:
     """Read all shards through Ray Data, in parallel, into one Corpus."""
-    _ordered()
+    set_up_data()
     manifest = Manifest.load(folder)
     edges = np.cumsum([0, *(part.records for part in manifest.parts)]).tolist()
     spans = [{"start": start, "stop": stop} for start, stop in pairwise(edges)]
@@ -103,7 +104,7 @@ class RayFeed:
         windows = _windows(plan, epochs)
         if not windows:
             return
-        _ordered()
+        set_up_data()
         read = partial(
             _read_window,
             plan=plan,
