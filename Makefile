@@ -51,5 +51,5 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: give PYTHON=python3.11 or newer"; exit 1; }
 	@echo "Installing clef_ray into $(VENV) (some minutes the first time)"
 	@$(PYTHON) -m venv $(VENV) || { echo "No venv module (Debian and Ubuntu: apt install python3-venv)"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -42,7 +42,7 @@ ABLATION = Ablation(
         "signals.seconds": 5,  # half the published window: twice the training steps in the embedded budget
         "views.lead": "I",
         "optimiser.batch": 128,
-        "optimiser.epochs": 6,
+        "optimiser.epochs": 8,
         "optimiser.lr": 1e-3,
     },
     smoke={"optimiser.epochs": 1, "optimiser.batch": 96},

@@ -17,7 +17,9 @@ def clef_ray(*arguments, cwd):
 
 def example(verb):
     """The command that `clef-ray VERB --help` shows."""
-    actions = next(a for a in build_parser()._actions if hasattr(a, "choices") and a.choices and "synth" in a.choices)
+    actions = next(
+        a for a in build_parser()._actions if hasattr(a, "choices") and a.choices and "synth" in a.choices
+    )
     return re.search(r"clef-ray (.+)", actions.choices[verb].epilog)[1].split()
 
 
@@ -41,11 +43,19 @@ def test_the_examples_work_as_printed(tmp_path):
     trained = clef_ray(*example("pretrain"), cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     run = trained.stdout.strip().splitlines()[-1]
-    judged = clef_ray(*[run if word == "storage/runs/RUN" else word for word in example("evaluate")], "--json", cwd=tmp_path)
+    judged = clef_ray(
+        *[run if word == "storage/runs/RUN" else word for word in example("evaluate")], "--json", cwd=tmp_path
+    )
     assert judged.returncode == 0, judged.stderr
     metrics = json.loads(judged.stdout)
     assert 0.5 < metrics["probe/auroc"] <= 1
-    assert {"zeroshot/rsa", "zeroshot/readout", "zeroshot/axis", "zeroshot/rsa_age", "zeroshot/rsa_permuted"} <= set(metrics)
+    assert {
+        "zeroshot/rsa",
+        "zeroshot/readout",
+        "zeroshot/axis",
+        "zeroshot/rsa_age",
+        "zeroshot/rsa_permuted",
+    } <= set(metrics)
 
 
 @pytest.mark.parametrize(
