@@ -86,8 +86,13 @@ def _controls(comparison: Comparison, metric: str) -> dict[str, float]:
 
 
 def _levels(axes: Axes, levels: Mapping[str, float]) -> None:
+    """Horizontal levels; one so far off that it would flatten the curves is told in the legend only."""
     dashes = ((0, (5, 3)), (0, (1, 1.5)), (0, (8, 2, 1, 2)), (0, (3, 5)))
+    low, high = axes.get_ylim()
     for index, (name, level) in enumerate(levels.items()):
+        if not low - 3 * (high - low) < level < high + 3 * (high - low):
+            axes.plot([], [], " ", label=f"{name}: {level:.2f} (off the scale)")
+            continue
         axes.axhline(
             level, color=_GREY, linewidth=1.1, linestyle=dashes[index % len(dashes)], label=name, zorder=1
         )
