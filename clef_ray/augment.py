@@ -8,10 +8,12 @@ hold: [C] baseline wander (breathing, below 0.6 Hz), electrode movement (1/f bet
 edge). Shapes: B records, C leads, T samples, F frequencies.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import fft as scipy_fft
 from scipy import signal as scipy_signal
 from torch import Tensor
@@ -86,7 +88,10 @@ def _padded_spectrum(x_BT: Tensor, fs: float) -> tuple[Tensor, int, int]:
 
 def standardise(x_BT: Tensor) -> Tensor:
     """Zero mean and unit standard deviation per row (method §3: std + 1e-8)."""
-    return (x_BT - x_BT.mean(1, keepdim=True)) / (x_BT.std(1, correction=0, keepdim=True) + 1e-8)
+    x_BT = x_BT - x_BT.mean(1, keepdim=True)
+    # torch.std takes 13 times as long as the norm of the centred rows (CPU).
+    deviation_B1: Tensor = torch.linalg.vector_norm(x_BT, dim=1, keepdim=True) / x_BT.shape[1] ** 0.5
+    return x_BT / (deviation_B1 + 1e-8)
 
 
 def preprocess(x_BT: Tensor, signals: Signals) -> Tensor:
@@ -96,25 +101,40 @@ def preprocess(x_BT: Tensor, signals: Signals) -> Tensor:
     return standardise(torch.fft.irfft(spectrum, n=length)[:, left : left + x_BT.shape[1]])
 
 
-def choose_leads(views: Views, leads: tuple[str, ...], key: int, record_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Row indices [B] of the lead each view uses. `random`: two uniform draws, the second made equal with probability same_lead."""
-    if views.lead != "random":
-        if views.lead not in leads:
+@dataclass(frozen=True)
+class LeadChoice:
+    """Which of the stored leads each view of a record shows; a pure function of (seed, epoch, record).
+
+    `random`: two uniform draws, the second made equal to the first with probability same_lead. The feed asks before it reads, so that only
+    these leads are decoded and moved to the device.
+    """
+
+    views: Views
+    leads: tuple[str, ...]
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.views.lead not in ("random", *self.leads):
             raise ConfigError(
-                f"views.lead {views.lead!r}: the shards hold {', '.join(leads)}; `random` uses them all"
+                f"views.lead {self.views.lead!r}: the shards hold {', '.join(self.leads)}; `random` uses them all"
             )
-        fixed = torch.full_like(record_B, leads.index(views.lead))
-        return fixed, fixed
-    first = (uniform(fold(key, "lead a"), record_B) * len(leads)).long()
-    second = (uniform(fold(key, "lead b"), record_B) * len(leads)).long()
-    same = uniform(fold(key, "same lead"), record_B) < views.same_lead
-    return first, torch.where(same, first, second)
+
+    def __call__(self, epoch: int, records: NDArray[np.int64]) -> NDArray[np.int64]:
+        """[records, 2] positions in `leads`: of view a and of view b."""
+        if self.views.lead != "random":
+            return np.full((len(records), 2), self.leads.index(self.views.lead))
+        key, record_B = fold("views", self.seed, epoch), torch.from_numpy(records)
+        first = (uniform(fold(key, "lead a"), record_B) * len(self.leads)).long()
+        second = (uniform(fold(key, "lead b"), record_B) * len(self.leads)).long()
+        same = uniform(fold(key, "same lead"), record_B) < self.views.same_lead
+        chosen: NDArray[np.int64] = torch.stack([first, torch.where(same, first, second)], dim=1).numpy()
+        return chosen
 
 
 def view(x_BT: Tensor, record_B: Tensor, key: int, signals: Signals, views: Views) -> Tensor:
     """One augmented view [B, T] of one lead in mV; a pure function of (key, record)."""
     spectrum, left, length = _padded_spectrum(x_BT, signals.fs)
-    spectrum = spectrum * gain(length, signals.fs, signals.band).to(x_BT.device)
+    spectrum *= gain(length, signals.fs, signals.band).to(x_BT.device)
     if views.noise_mv > 0:
         spectra = noise_spectra(length, signals.fs).to(x_BT.device)
         kind_B = (uniform(fold(key, "kind"), record_B) * len(NOISES)).long()
@@ -133,28 +153,21 @@ def _mask(x_BT: Tensor, record_B: Tensor, key: int, views: Views) -> Tensor:
     low, high = views.mask_share
     length_B = (low + (high - low) * uniform(fold(key, "mask length"), record_B)) * samples
     start_B = uniform(fold(key, "mask start"), record_B) * (samples - length_B)
-    masked_B = uniform(fold(key, "mask"), record_B) < views.mask_probability
+    masked_M = torch.nonzero(uniform(fold(key, "mask"), record_B) < views.mask_probability).squeeze(1)
     time = torch.arange(samples, device=x_BT.device)
-    inside = (time >= start_B[:, None]) & (time < (start_B + length_B)[:, None]) & masked_B[:, None]
-    return x_BT.masked_fill(inside, 0.0)
+    start_M, end_M = start_B[masked_M], (start_B + length_B)[masked_M]
+    inside_MT = (time >= start_M[:, None]) & (time < end_M[:, None])
+    return x_BT.index_copy(0, masked_M, x_BT[masked_M].masked_fill(inside_MT, 0.0))
 
 
 def two_views(
-    x_BCT: Tensor,
-    record_B: Tensor,
-    leads: tuple[str, ...],
-    seed: int,
-    epoch: int,
-    signals: Signals,
-    views: Views,
+    x_B2T: Tensor, record_B: Tensor, seed: int, epoch: int, signals: Signals, views: Views
 ) -> Tensor:
-    """Both views of a batch: [2B, T], view a in rows 0..B-1, view b in rows B..2B-1. Keyed by (seed, epoch, record, view)."""
+    """Both views of a batch: [2B, T], view a in rows 0..B-1, view b in rows B..2B-1. Keyed by (seed, epoch, record, view).
+
+    x_B2T: mV, of each record the lead that view a shows and the lead that view b shows (LeadChoice).
+    """
     key = fold("views", seed, epoch)
-    rows = torch.arange(len(x_BCT), device=x_BCT.device)
-    chosen = choose_leads(views, leads, key, record_B)
     return torch.cat(
-        [
-            view(x_BCT[rows, lead_B], record_B, fold(key, name), signals, views)
-            for name, lead_B in zip(("a", "b"), chosen, strict=True)
-        ]
+        [view(x_B2T[:, i], record_B, fold(key, name), signals, views) for i, name in enumerate(("a", "b"))]
     )

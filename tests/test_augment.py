@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import signal
 
-from clef_ray.augment import NOISES, gain, noise_spectra, preprocess, two_views, view, window
+from clef_ray.augment import NOISES, LeadChoice, gain, noise_spectra, preprocess, two_views, view, window
 from clef_ray.config import Signals, Views
 from clef_ray.errors import ConfigError
 
@@ -70,9 +70,9 @@ def test_a_view_depends_on_key_and_record_not_on_the_batch():
 
 
 def test_the_input_is_never_changed():
-    x = ecg_like(4, 1000, 100)[:, None]
+    x = ecg_like(4, 1000, 100)[:, None].repeat(1, 2, 1)
     before = x.clone()
-    two_views(x, torch.arange(4), ("I",), 0, 0, Signals(fs=100), Views(lead="I"))
+    two_views(x, torch.arange(4), 0, 0, Signals(fs=100), Views(lead="I"))
     assert torch.equal(x, before)
 
 
@@ -98,21 +98,15 @@ def test_every_view_is_standardised_and_masks_have_the_asked_length():
 
 
 def test_leads_are_drawn_as_published():
-    leads = tuple("abcdefghijkl")
-    x = torch.zeros(20_000, 12, 64)
-    x += torch.arange(12)[None, :, None] + torch.arange(
-        64
-    )  # a ramp whose mean tells the lead, before standardising
-    from clef_ray.augment import choose_leads
-
-    first, second = choose_leads(Views(lead="random", same_lead=0.8), leads, 5, torch.arange(20_000))
-    assert torch.bincount(first, minlength=12).min() > 1500
-    assert (first == second).float().mean().item() == pytest.approx(0.8 + 0.2 / 12, abs=0.01)
-    one, other = choose_leads(Views(lead="c"), leads, 5, torch.arange(10))
-    assert one.eq(2).all()
-    assert other.eq(2).all()
+    choose = LeadChoice(Views(lead="random", same_lead=0.8), tuple("abcdefghijkl"), seed=5)
+    first, second = choose(0, np.arange(20_000)).T
+    assert np.bincount(first, minlength=12).min() > 1500
+    assert (first == second).mean() == pytest.approx(0.8 + 0.2 / 12, abs=0.01)
+    assert np.array_equal(choose(0, np.array([7, 3])), np.stack([first, second], axis=1)[[7, 3]])
+    assert not np.array_equal(choose(1, np.arange(100)), choose(0, np.arange(100)))
+    assert (LeadChoice(Views(lead="c"), tuple("abc"), 0)(0, np.arange(10)) == 2).all()
     with pytest.raises(ConfigError, match="V9"):
-        choose_leads(Views(lead="V9"), leads, 5, torch.arange(10))
+        LeadChoice(Views(lead="V9"), tuple("abc"), 0)
 
 
 def test_a_window_longer_than_the_records_is_refused():
@@ -123,7 +117,7 @@ def test_a_window_longer_than_the_records_is_refused():
 
 @pytest.mark.gpu
 def test_views_are_the_same_on_the_gpu():
-    x, record = ecg_like(16, 1000, 100)[:, None], torch.arange(16)
-    cpu = two_views(x, record, ("I",), 0, 0, Signals(fs=100), Views(lead="I"))
-    gpu = two_views(x.cuda(), record.cuda(), ("I",), 0, 0, Signals(fs=100), Views(lead="I"))
+    x, record = ecg_like(16, 1000, 100)[:, None].repeat(1, 2, 1), torch.arange(16)
+    cpu = two_views(x, record, 0, 0, Signals(fs=100), Views(lead="I"))
+    gpu = two_views(x.cuda(), record.cuda(), 0, 0, Signals(fs=100), Views(lead="I"))
     assert torch.allclose(cpu, gpu.cpu(), atol=1e-3)

@@ -44,11 +44,11 @@ class Step:
         rng = np.random.default_rng(0)
         settings = {"signals.fs": FS, "optimiser.batch": batch, "optimiser.epochs": 2}
         self.run = override(Run(), settings).canonical()
-        self.x_BCT = torch.from_numpy(rng.normal(size=(batch, len(LEADS), SAMPLES)).astype(np.float32))
+        self.x_B2T = torch.from_numpy(rng.normal(size=(batch, 2, SAMPLES)).astype(np.float32))
         self.rows: NDArray[np.int64] = np.arange(batch)
         people = Subjects(self.rows // 2, rng.uniform(1, 20, batch), rng.choice([0.4, 0.8, 1.0], batch))
         plan = ReadPlan(self.rows, np.zeros(batch, dtype=np.int64), batch, seed=0)
-        feed = MemoryFeed(self.x_BCT.numpy(), LEADS)
+        feed = MemoryFeed(self.x_B2T.numpy(), LEADS)
         # The store is for checkpoints, of which single steps write none.
         self.trainer = Trainer(self.run, people, plan, feed, LocalContext(Store("unused"), "cpu"))
         self.pairs = Pairs(
@@ -63,13 +63,13 @@ class Step:
 
     def ours(self) -> float:
         """The project's step; returns the loss."""
-        _, values = self.trainer.step(0, 0, self.rows, self.x_BCT)
+        _, values = self.trainer.step(0, 0, self.rows, self.x_B2T)
         return values[0].item()
 
     def plain(self) -> float:
         """The same, naively."""
         r = self.run
-        x_2BT = two_views(self.x_BCT, torch.from_numpy(self.rows), LEADS, r.seed, 0, r.signals, r.views)
+        x_2BT = two_views(self.x_B2T, torch.from_numpy(self.rows), r.seed, 0, r.signals, r.views)
         loss = naive_loss(self.encoder(x_2BT[:, None]), self.pairs)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import signal as scipy_signal
 from torch import Tensor
 
-from clef_ray.augment import NOISES, noise_spectra, pad_samples, two_views
+from clef_ray.augment import NOISES, LeadChoice, noise_spectra, pad_samples, two_views
 from clef_ray.bench.measure import Figure, cores, faster, interleaved, on
 from clef_ray.config import Signals, Views
 from clef_ray.datasets.synthetic import Synthetic
@@ -49,23 +49,26 @@ class Batches:
     def __init__(self, folder: str, batch: int, views: Views) -> None:
         manifest = Manifest.load(folder)
         self.folder, self.leads, self.views = folder, manifest.leads, views
+        self.choose = LeadChoice(views, self.leads, seed=0)
         self.plan = ReadPlan(np.arange(manifest.records), row_groups(manifest), batch, seed=0)
         self.memory = MemoryFeed(load_corpus(folder, SIGNALS.fs).signals_NCT, self.leads)
 
     def from_memory(self) -> Iterator[Tensor]:
-        """The signals [B, C, T] of every batch of an epoch, from memory."""
-        return self.memory.stream(self.plan, range(1), 0, 1)
+        """The two leads of every record of each batch of an epoch, [B, 2, T], from memory."""
+        return self.memory.stream(self.plan, range(1), 0, 1, self.choose)
 
     def from_parquet(self) -> Iterator[Tensor]:
         """The same from the shards: one window of the plan, read as a reading task of clef_ray/cluster/stream.py reads it."""
         rows = np.concatenate(list(self.plan.slices(0, 0, 1)))
-        signals_NCT = torch.from_numpy(read_rows(self.folder, rows, SIGNALS.fs, self.leads))
-        return iter(torch.split(signals_NCT, self.plan.batch))
+        signals_N2T = torch.from_numpy(
+            read_rows(self.folder, rows, SIGNALS.fs, self.leads, self.choose(0, rows))
+        )
+        return iter(torch.split(signals_N2T, self.plan.batch))
 
     def pairs(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
         """Both views [2B, T] of each batch."""
-        for rows, x_BCT in zip(self.plan.batches(0), batches, strict=True):
-            yield two_views(x_BCT, torch.from_numpy(rows), self.leads, 0, 0, SIGNALS, self.views)
+        for rows, x_B2T in zip(self.plan.batches(0), batches, strict=True):
+            yield two_views(x_B2T, torch.from_numpy(rows), 0, 0, SIGNALS, self.views)
 
 
 class PerItem:

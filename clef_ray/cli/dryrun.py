@@ -26,7 +26,7 @@ def step_seconds(run: Run) -> float:
     run, batch = run.canonical(), run.optimiser.batch
     rng = np.random.default_rng(0)
     samples = round(run.signals.seconds * run.signals.fs)
-    signals = rng.normal(size=(batch, 1, samples)).astype(np.float32)
+    signals = rng.normal(size=(batch, 2, samples)).astype(np.float32)
     lead = "I" if run.views.lead == "random" else run.views.lead
     people = Subjects(np.arange(batch), rng.uniform(1, 20, batch), np.ones(batch))
     read = ReadPlan(np.arange(batch), np.zeros(batch, dtype=np.int64), batch, 0)

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clef_ray.augment import LeadChoice
 from clef_ray.shards import Corpus, Manifest, read_rows, read_table
 from clef_ray.train.plan import WINDOW, ReadPlan
 
@@ -83,13 +84,15 @@ def _read_window(
     plan: ReadPlan,
     rank: int,
     world_size: int,
+    choose: LeadChoice,
     folder: str,
     fs: float,
-    leads: tuple[str, ...],
 ) -> Iterator[dict[str, NDArray[Any]]]:
     first, last = int(batch["first"][0]), int(batch["last"][0])
-    slices = list(plan.slices(int(batch["epoch"][0]), rank, world_size))[first:last]
-    x = read_rows(folder, np.concatenate(slices), fs, leads)
+    epoch = int(batch["epoch"][0])
+    slices = list(plan.slices(epoch, rank, world_size))[first:last]
+    rows = np.concatenate(slices)
+    x = read_rows(folder, rows, fs, choose.leads, choose(epoch, rows))
     for i, rows in enumerate(slices):
         yield {"x": x[i * len(rows) : (i + 1) * len(rows)]}
 
@@ -100,7 +103,9 @@ class RayFeed:
     def __init__(self, folder: str, fs: float, leads: tuple[str, ...]) -> None:
         self.folder, self.fs, self.leads = folder, fs, leads
 
-    def stream(self, plan: ReadPlan, epochs: range, rank: int, world_size: int) -> Iterator[Tensor]:
+    def stream(
+        self, plan: ReadPlan, epochs: range, rank: int, world_size: int, choose: LeadChoice
+    ) -> Iterator[Tensor]:
         windows = _windows(plan, epochs)
         if not windows:
             return
@@ -110,9 +115,9 @@ class RayFeed:
             plan=plan,
             rank=rank,
             world_size=world_size,
+            choose=choose,
             folder=self.folder,
             fs=self.fs,
-            leads=self.leads,
         )
         # The workers of a trial hold the CPUs they were given; reading must not wait for others (nothing may hang in PENDING).
         records = ray.data.from_items(windows, override_num_blocks=len(windows)).map_batches(

@@ -43,13 +43,14 @@ def load_corpus(folder: str, fs: float, leads: tuple[str, ...] | None = None) ->
     manifest = Manifest.load(folder)
     chosen = _chosen(manifest, leads, folder)
     length = resampled_length(manifest.samples, manifest.fs, fs)
+    stored_as = np.array([manifest.leads.index(lead) for lead in chosen])
     signals_NCT = np.empty((manifest.records, len(chosen), length), dtype=np.float32)
     start = 0
     for part in manifest.parts:
         with Store(folder).open_input(part.file) as source:
             stored = pq.read_table(source, columns=_SIGNAL)
         signals_NCT[start : start + part.records] = resample(
-            decode(stored, manifest, chosen), manifest.fs, fs
+            decode(stored, manifest, np.tile(stored_as, (part.records, 1))), manifest.fs, fs
         )
         start += part.records
     return Corpus(signals_NCT, read_table(folder), fs, chosen, manifest)
@@ -61,21 +62,29 @@ def read_table(folder: str) -> pd.DataFrame:
     return read_columns(Store(folder), manifest.parts, table_columns(manifest))
 
 
-def read_rows(folder: str, rows: NDArray[np.int64], fs: float, leads: tuple[str, ...]) -> NDArray[np.float32]:
+def read_rows(
+    folder: str,
+    rows: NDArray[np.int64],
+    fs: float,
+    leads: tuple[str, ...],
+    pick_NK: NDArray[np.int64] | None = None,
+) -> NDArray[np.float32]:
     """The records at positions `rows` of the corpus (any order, repeats allowed) -> mV [rows, leads, samples] at `fs` Hz.
 
-    Reads only the row groups they lie in.
+    pick_NK: of each record only these positions in `leads` -> [rows, K, samples]. Reads only the row groups the records lie in.
     """
     manifest = Manifest.load(folder)
     chosen = _chosen(manifest, leads, folder)
     length = resampled_length(manifest.samples, manifest.fs, fs)
-    out_NCT = np.empty((len(rows), len(chosen), length), dtype=np.float32)
+    stored_as = np.array([manifest.leads.index(lead) for lead in chosen])
+    pick_NK = np.tile(stored_as, (len(rows), 1)) if pick_NK is None else stored_as[pick_NK]
+    out_NCT = np.empty((*pick_NK.shape, length), dtype=np.float32)
     edges = np.cumsum([0, *(part.records for part in manifest.parts)])
     part_N = np.searchsorted(edges, rows, side="right") - 1
     for p in np.unique(part_N):
         at = np.flatnonzero(part_N == p)
         stored = _read_records(Store(folder), manifest.parts[p], rows[at] - edges[p])
-        out_NCT[at] = resample(decode(stored, manifest, chosen), manifest.fs, fs)
+        out_NCT[at] = resample(decode(stored, manifest, pick_NK[at]), manifest.fs, fs)
     return out_NCT
 
 

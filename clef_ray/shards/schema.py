@@ -1,7 +1,7 @@
 """The columns of a part, and the way back from stored bytes to millivolts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,29 +66,33 @@ def encode(raw_NCT: NDArray[np.int16]) -> pa.FixedSizeBinaryArray:
 
 
 def decode(
-    table: pa.Table | pa.RecordBatch, shape: Shape, leads: Sequence[str] | None = None
+    table: pa.Table | pa.RecordBatch, shape: Shape, pick_NK: NDArray[np.int64] | None = None
 ) -> NDArray[np.float32]:
-    """The `signal`, `gain` and `baseline` columns -> float32 mV [records, leads, samples]; `leads` chooses some of them, in its order.
+    """The `signal`, `gain` and `baseline` columns -> float32 mV [records, leads, samples].
 
+    pick_NK: of each record only these leads, as positions in `shape.leads`, in this order -> [records, K, samples].
     Invalid samples (at most signal.quality.MAX_INVALID_SHARE of a lead, the rest was quarantined) are interpolated linearly within their
     lead, and at the ends take the nearest valid value.
     """
-    chosen = [shape.leads.index(lead) for lead in (leads or shape.leads)]
-    batches = table.to_batches() if isinstance(table, pa.Table) else [table]
-    mv_NCT = np.empty((table.num_rows, len(chosen), shape.samples), dtype=np.float32)
+    if pick_NK is None:
+        pick_NK = np.tile(np.arange(len(shape.leads)), (table.num_rows, 1))
+    mv_NKT = np.empty((*pick_NK.shape, shape.samples), dtype=np.float32)
     start = 0
-    for batch in batches:
-        raw_NCT = _raw(batch.column("signal"), shape)[:, chosen]
+    for batch in table.to_batches() if isinstance(table, pa.Table) else [table]:
+        raw_NCT = _raw(batch.column("signal"), shape)
         baseline_NC, gain_NC = (
-            batch.column(name).flatten().to_numpy().reshape(-1, len(shape.leads))[:, chosen]
+            batch.column(name).flatten().to_numpy().reshape(-1, len(shape.leads))
             for name in ("baseline", "gain")
         )
-        out = mv_NCT[start : start + batch.num_rows]
-        np.subtract(raw_NCT, baseline_NC[..., None], out=out)
-        np.divide(out, gain_NC[..., None], out=out)
-        _interpolate(out, raw_NCT == INVALID_SAMPLE)
+        for n, pick_K in enumerate(pick_NK[start : start + batch.num_rows]):
+            # Record by record, which stays in the processor's cache: twice as fast as all at once.
+            raw_KT = raw_NCT[n, pick_K]
+            out_KT = mv_NKT[start + n]
+            np.subtract(raw_KT, baseline_NC[n, pick_K, None], out=out_KT)
+            out_KT /= gain_NC[n, pick_K, None]
+            _interpolate(out_KT, raw_KT)
         start += batch.num_rows
-    return mv_NCT
+    return mv_NKT
 
 
 def _raw(column: pa.FixedSizeBinaryArray, shape: Shape) -> NDArray[np.int16]:
@@ -100,7 +104,8 @@ def _raw(column: pa.FixedSizeBinaryArray, shape: Shape) -> NDArray[np.int16]:
     return flat.reshape(len(column), len(shape.leads), shape.samples)
 
 
-def _interpolate(mv_NCT: NDArray[np.float32], invalid_NCT: NDArray[np.bool_]) -> None:
-    for n, c in np.argwhere(invalid_NCT.any(axis=-1)):
-        bad = invalid_NCT[n, c]
-        mv_NCT[n, c, bad] = np.interp(np.flatnonzero(bad), np.flatnonzero(~bad), mv_NCT[n, c, ~bad])
+def _interpolate(mv_KT: NDArray[np.float32], raw_KT: NDArray[np.int16]) -> None:
+    # Almost no lead has an invalid sample, and INVALID_SAMPLE is the smallest int16: the minimum tells.
+    for k in np.flatnonzero(raw_KT.min(axis=1) == INVALID_SAMPLE):
+        bad = raw_KT[k] == INVALID_SAMPLE
+        mv_KT[k, bad] = np.interp(np.flatnonzero(bad), np.flatnonzero(~bad), mv_KT[k, ~bad])

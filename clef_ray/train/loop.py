@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from clef_ray.augment import two_views, window
+from clef_ray.augment import LeadChoice, two_views, window
 from clef_ray.config import Optimiser, Run, to_dict
 from clef_ray.distributed import (
     CHECKPOINT,
@@ -44,8 +44,10 @@ class Feed(Protocol):
 
     leads: tuple[str, ...]
 
-    def stream(self, plan: ReadPlan, epochs: range, rank: int, world_size: int) -> Iterator[Tensor]:
-        """One tensor per step: the signals [b, leads, T] of this worker's slice, float32 mV at the training rate."""
+    def stream(
+        self, plan: ReadPlan, epochs: range, rank: int, world_size: int, choose: LeadChoice
+    ) -> Iterator[Tensor]:
+        """One tensor per step: of each record of this worker's slice the leads of its two views, [b, 2, T] float32 mV at the training rate."""
         ...
 
 
@@ -56,10 +58,12 @@ class MemoryFeed:
         self.signals_NCT = signals_NCT
         self.leads = leads
 
-    def stream(self, plan: ReadPlan, epochs: range, rank: int, world_size: int) -> Iterator[Tensor]:
+    def stream(
+        self, plan: ReadPlan, epochs: range, rank: int, world_size: int, choose: LeadChoice
+    ) -> Iterator[Tensor]:
         for epoch in epochs:
             for rows in plan.slices(epoch, rank, world_size):
-                yield torch.from_numpy(self.signals_NCT[rows])
+                yield torch.from_numpy(self.signals_NCT[rows[:, None], choose(epoch, rows)])
 
 
 def build_encoder(run: Run) -> nn.Module:
@@ -127,7 +131,8 @@ class Trainer:
         self.resume()
         start = len(self.history)
         epochs = range(start, self.run.optimiser.epochs)
-        signals = self.feed.stream(self.plan, epochs, self.context.rank, self.context.world_size)
+        choose = LeadChoice(self.run.views, self.feed.leads, self.run.seed)
+        signals = self.feed.stream(self.plan, epochs, self.context.rank, self.context.world_size, choose)
         for epoch in epochs:
             metrics = self._epoch(epoch, signals)
             self.history.append(metrics)
@@ -143,8 +148,8 @@ class Trainer:
         names: list[str] = []
         sums: Tensor | None = None
         for step, batch in enumerate(self.plan.batches(epoch)):
-            x_bCT = next(signals).to(self.context.device, non_blocking=True)
-            names, values = self.step(epoch, step, batch, x_bCT)
+            x_b2T = next(signals).to(self.context.device, non_blocking=True)
+            names, values = self.step(epoch, step, batch, x_b2T)
             sums = values if sums is None else sums + values
         assert sums is not None, "a plan has at least one step"
         means = (sums / self.plan.steps).tolist()
@@ -162,16 +167,14 @@ class Trainer:
         }
 
     def step(
-        self, epoch: int, step: int, batch: NDArray[np.int64], x_bCT: Tensor
+        self, epoch: int, step: int, batch: NDArray[np.int64], x_b2T: Tensor
     ) -> tuple[list[str], Tensor]:
         """One optimiser step on this worker's slice of one global batch; returns the global loss and its terms."""
         c, o = self.context, self.run.optimiser
-        own = batch[c.rank * len(x_bCT) : (c.rank + 1) * len(x_bCT)]
+        own = batch[c.rank * len(x_b2T) : (c.rank + 1) * len(x_b2T)]
         record_b = torch.from_numpy(own).to(c.device)
-        x_bCT = x_bCT[..., : window(self.run.signals, x_bCT.shape[-1])]
-        x_2bT = two_views(
-            x_bCT, record_b, self.feed.leads, self.run.seed, epoch, self.run.signals, self.run.views
-        )
+        x_b2T = x_b2T[..., : window(self.run.signals, x_b2T.shape[-1])]
+        x_2bT = two_views(x_b2T, record_b, self.run.seed, epoch, self.run.signals, self.run.views)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(o, epoch + (step + 1) / self.plan.steps)
         with torch.autocast(c.device.type, torch.bfloat16, enabled=o.precision == "bf16"):

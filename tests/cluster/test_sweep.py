@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from clef_ray.ablation import Ablation, Arm, plan
+from clef_ray.augment import LeadChoice
 from clef_ray.cluster.capacity import Request
 from clef_ray.cluster.stream import RayFeed, materialise
 from clef_ray.cluster.sweep import run_sweep
+from clef_ray.config import Views
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.distributed import load_state
 from clef_ray.errors import StorageError
@@ -79,12 +81,14 @@ def test_ray_data_and_a_plain_process_read_the_same_corpus(local_ray, folder):
 
 
 def test_streaming_delivers_the_plans_batches_in_order(local_ray, folder):
-    corpus = load_corpus(folder, 100.0, ("I",))
+    corpus = load_corpus(folder, 100.0, ("V5", "I", "aVR"))
     read = ReadPlan(np.arange(len(corpus.table)), corpus.groups, 32, seed=0)
-    memory, stream = MemoryFeed(corpus.signals_NCT, ("I",)), RayFeed(folder, 100.0, ("I",))
+    leads = corpus.leads
+    memory, stream = MemoryFeed(corpus.signals_NCT, leads), RayFeed(folder, 100.0, leads)
+    choose = LeadChoice(Views(lead="random", same_lead=0.5), leads, seed=0)
     for rank, workers in ((0, 1), (1, 2)):
-        expected = list(memory.stream(read, range(1, 3), rank, workers))
-        found = list(stream.stream(read, range(1, 3), rank, workers))
+        expected = list(memory.stream(read, range(1, 3), rank, workers, choose))
+        found = list(stream.stream(read, range(1, 3), rank, workers, choose))
         assert len(found) == len(expected) == 2 * read.steps
         assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
