@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -167,12 +168,11 @@ def _sweep(
 
     lineage = describe(folder, plan)
     tracker.open_ablation(plan, lineage)
-    try:
+    with ExitStack() as unfinished:
+        unfinished.callback(tracker.interrupt)  # whatever ends the sweep early: nothing stays RUNNING
         with Display(plan, console) as display:
             outcomes = run_sweep(plan, folder, arguments.storage, request, [Recorder(tracker), display])
-    except BaseException:
-        tracker.interrupt()
-        raise
+        unfinished.pop_all()
     for outcome in outcomes:
         tracker.close_trial(outcome)
     comparison = compare(plan, outcomes)

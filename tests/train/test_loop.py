@@ -101,6 +101,14 @@ def test_the_loss_falls_on_records_that_can_be_told_apart(tmp_path):
     assert history[-1]["loss"] < 0.7 * math.log(15), "chance is log(2B - 1)"
 
 
+def test_bfloat16_is_a_choice_that_makes_another_run_and_trains_alike(tmp_path):
+    full, half = train(tmp_path / "fp32"), train(tmp_path / "bf16", {"optimiser.precision": "bf16"})
+    losses = [json.loads(s.read_bytes(RECORD))["history"][-1]["loss"] for s in (full, half)]
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+    assert {t.dtype for t in weights(half).values()} == {torch.float32}, "weights stay in full precision"
+
+
 def test_arms_with_one_seed_start_from_the_same_weights():
     a = build_encoder(override(Run(seed=3), {"method": "clef"})).state_dict()
     b = build_encoder(override(Run(seed=3), {"method": "random"})).state_dict()
