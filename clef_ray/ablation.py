@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from clef_ray.config import Run, Spec, fingerprint, flatten, override, task_spec, to_dict
 from clef_ray.errors import ConfigError
+from clef_ray.evaluate.inputs import OFFICIAL
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.registry import unknown
 
@@ -195,8 +196,9 @@ def _apply(run: Run, settings: Mapping[str, Any], user: Mapping[str, Any], taken
 
 
 def _check(trial: Trial) -> None:
-    """What the parts cannot see alone: more negatives than a batch holds."""
+    """What the parts cannot see alone: more negatives than a batch holds, test patients in pretraining."""
     run = trial.run.canonical()
+    OFFICIAL.refuse_seen(run.train_folds)
     wanted = dict(run.loss.options).get("negatives") if run.loss else None
     most = 2 * run.optimiser.batch - 2
     if wanted is not None and wanted > most:

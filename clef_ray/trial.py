@@ -20,6 +20,7 @@ from clef_ray.datasets import COVARIATES
 from clef_ray.distributed import Context, LocalContext
 from clef_ray.errors import DataError
 from clef_ray.evaluate.embedder import Embedder
+from clef_ray.evaluate.inputs import OFFICIAL
 from clef_ray.evaluate.run import TaskResult, run_task
 from clef_ray.registry import METHODS, SCORES, TASKS
 from clef_ray.scores import risk
@@ -83,6 +84,8 @@ def evaluate(
     run: Run, tasks: Sequence[Spec], corpus: Corpus, store: Store, device: str = "auto"
 ) -> dict[str, TaskResult]:
     """Every task's result on the corpus' held-out folds; tasks whose result is stored are read, not run."""
+    if run.data == corpus.manifest.fingerprint and METHODS.get(run.method.name).trains:
+        OFFICIAL.refuse_seen(run.train_folds)
     results: dict[str, TaskResult] = {}
     features: dict[str, NDArray[np.float32]] = {}
     for spec in tasks:

@@ -64,6 +64,7 @@ def test_a_users_loss_option_reaches_the_arms_that_have_it():
         ({"seeds": 0}, ["--seeds 0"]),
         ({"settings": {"loss.negatives": "3"}}, ["loss.negatives", "clef-7", "--arms"]),
         ({"settings": {"loss.beta": "3"}}, ["loss.beta"]),
+        ({"settings": {"train_folds": "1,2,10"}}, ["train_folds", "fold 10", "judged on"]),
         ({"settings": {"optimiser.batch": "8"}}, ["31 negatives", "at most 14", "2B-2"]),
     ],
 )

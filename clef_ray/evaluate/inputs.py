@@ -33,6 +33,14 @@ class Split:
                 f"split: a fold serves twice (train {self.train}, validation {self.validation}, test {self.test})"
             )
 
+    def refuse_seen(self, train_folds: tuple[int, ...]) -> None:
+        """ConfigError where pretraining saw a fold that this split judges on."""
+        if seen := sorted({*self.validation, *self.test} & set(train_folds)):
+            raise ConfigError(
+                f"train_folds: fold {', '.join(map(str, seen))} would be seen in pretraining and judged on afterwards; "
+                f"pretrain on folds {', '.join(map(str, self.train))} at most"
+            )
+
     def rows(self, table: pd.DataFrame) -> Rows:
         """The records of each part. A patient with records in two parts: DataError."""
         fold_N = table["fold"].to_numpy()
