@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from clef_ray.config import Run, Spec, fingerprint, flatten, override, task_spec, to_dict
+from clef_ray.datasets import LEADS
 from clef_ray.errors import ConfigError
 from clef_ray.evaluate.inputs import OFFICIAL
 from clef_ray.evaluate.run import TaskResult
-from clef_ray.registry import unknown
+from clef_ray.registry import LOSSES, METHODS, SCORES, unknown
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """An ablation made concrete: its trials in order, its task Specs, the data's fingerprint."""
+    """An ablation made concrete: its trials in order, its task Specs, the data's fingerprint.
+
+    smoke: whether it is the minimal version; data_name: the data as the user named them. Both are for the reader, not part of the identity.
+    """
 
     ablation: Ablation
     trials: tuple[Trial, ...]
     tasks: tuple[Spec, ...]
     data: str
+    smoke: bool = False
+    data_name: str = "synthetic"
 
     def unique(self) -> list[Trial]:
         """One trial per distinct run, the first that asks for it."""
@@ -109,10 +115,10 @@ class Plan:
             seen.setdefault(trial.run.fingerprint(), trial)
         return list(seen.values())
 
-    def on(self, data: str) -> "Plan":
-        """The same plan on other data."""
+    def on(self, data: str, data_name: str = "synthetic") -> "Plan":
+        """The same plan on other data: their fingerprint, and what the user calls them."""
         trials = tuple(replace(t, run=replace(t.run, data=data)) for t in self.trials)
-        return replace(self, trials=trials, data=data)
+        return replace(self, trials=trials, data=data, data_name=data_name)
 
     def fingerprint(self) -> str:
         """The identity of the whole comparison: its MLflow parent run is found by it."""
@@ -145,6 +151,9 @@ def plan(
         raise ConfigError(f"--seeds {seeds}: at least 1 seed is needed")
     chosen = tuple(ablation.arm(name) for name in arms) or ablation.arms
     user = dict(settings or {})
+    for key, option in (("seed", "--seeds"), ("data", "--data")):
+        if key in user:
+            raise ConfigError(f"--set {key}: every trial has its own; use {option}")
     for arm in chosen:
         if clash := sorted(set(user) & set(arm.settings)):
             raise ConfigError(
@@ -155,7 +164,7 @@ def plan(
     taken: set[str] = set()
     trials: list[Trial] = []
     for arm in chosen:
-        settings = _ordered({**common, **arm.settings})
+        settings = {**common, **arm.settings}
         trials += [
             Trial(arm, seed, _apply(Run(data=data, seed=seed), settings, user, taken)) for seed in numbers
         ]
@@ -170,7 +179,7 @@ def plan(
         raise ConfigError(
             f"{ablation.name}: a task is listed twice; its metrics would overwrite each other. Tasks: {', '.join(ablation.tasks)}"
         )
-    return Plan(ablation, tuple(trials), tasks, data)
+    return Plan(ablation, tuple(trials), tasks, data, smoke)
 
 
 def _loss_settings(trials: Sequence[Trial]) -> set[str]:
@@ -178,14 +187,9 @@ def _loss_settings(trials: Sequence[Trial]) -> set[str]:
     return {f"loss.{option}" for loss in losses if loss for option, _ in loss.options}
 
 
-def _ordered(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Which component first, then its options: an option is checked against the component it belongs to."""
-    return dict(sorted(settings.items(), key=lambda item: "." in item[0]))
-
-
 def _apply(run: Run, settings: Mapping[str, Any], user: Mapping[str, Any], taken: set[str]) -> Run:
     """The run with all settings. A user's `loss.*` is for the arms whose loss has that option (alpha means nothing to NT-Xent)."""
-    for key, value in settings.items():
+    for key, value in sorted(settings.items(), key=lambda item: "." in item[0]):
         if key in user and key.startswith("loss."):
             loss = run.canonical().loss
             if loss is None or key.removeprefix("loss.") not in dict(loss.options):
@@ -199,6 +203,9 @@ def _check(trial: Trial) -> None:
     """What the parts cannot see alone: more negatives than a batch holds, test patients in pretraining."""
     run = trial.run.canonical()
     OFFICIAL.refuse_seen(run.train_folds)
+    if not {*run.train_folds} <= set(range(1, 11)):
+        raise ConfigError(f"train_folds {run.train_folds}: folds are numbered 1 to 10")
+    _build(run)
     wanted = dict(run.loss.options).get("negatives") if run.loss else None
     most = 2 * run.optimiser.batch - 2
     if wanted is not None and wanted > most:
@@ -206,3 +213,16 @@ def _check(trial: Trial) -> None:
             f"arm {trial.arm.name!r}: {wanted} negatives per anchor, but a batch of {run.optimiser.batch} holds at most {most} (2B-2); "
             "raise optimiser.batch or choose fewer"
         )
+
+
+def _build(run: Run) -> None:
+    """Build what is cheap to build: a value outside a component's range is told before anything starts."""
+    run.method.build(METHODS)
+    if run.views.lead not in ("random", *LEADS):
+        raise unknown("lead", run.views.lead, ("random", *LEADS), "views.lead")
+    if run.loss is not None:
+        run.loss.build(LOSSES)
+    if run.score is not None:
+        run.score.build(SCORES)
+    if (leads := dict(run.encoder.options).get("in_leads", 1)) != 1:
+        raise ConfigError(f"encoder.in_leads: {leads} given; a view shows one lead, so it must be 1")

@@ -41,6 +41,12 @@ def spec(registry: Registry, name: str, options: Mapping[str, Any] | None = None
     return Spec(name, tuple(sorted(resolved.items())))
 
 
+def _within(key: str, value: float, low: float, high: float, unit: str = "") -> None:
+    """ConfigError unless low <= value <= high (NaN is not)."""
+    if not low <= value <= high:
+        raise ConfigError(f"{key}: {value:g} given; allowed is {low:g} to {high:g} {unit}".rstrip())
+
+
 @dataclass(frozen=True)
 class Signals:
     """What the encoder sees. fs [Hz]: training rate; seconds: window; band [Hz]: Butterworth order-5 band-pass, zero phase (method §3)."""
@@ -48,6 +54,15 @@ class Signals:
     fs: float = 500.0
     seconds: float = 10.0
     band: tuple[float, float] = (0.67, 40.0)
+
+    def __post_init__(self) -> None:
+        _within("signals.fs", self.fs, 1, 10_000, "Hz")
+        _within("signals.seconds", self.seconds, 1, 3600, "s")
+        low, high = self.band
+        if not 0 < low < high < self.fs / 2:
+            raise ConfigError(
+                f"signals.band {self.band} Hz: 0 < low < high < fs/2 = {self.fs / 2:g} is needed"
+            )
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,13 @@ class Views:
     mask_probability: float = 0.2
     mask_share: tuple[float, float] = (0.1, 0.3)
 
+    def __post_init__(self) -> None:
+        _within("views.same_lead", self.same_lead, 0, 1)
+        _within("views.noise_mv", self.noise_mv, 0, 100, "mV")
+        _within("views.mask_probability", self.mask_probability, 0, 1)
+        if not 0 <= self.mask_share[0] <= self.mask_share[1] < 1:
+            raise ConfigError(f"views.mask_share {self.mask_share}: 0 <= low <= high < 1 is needed")
+
 
 @dataclass(frozen=True)
 class Optimiser:
@@ -77,6 +99,16 @@ class Optimiser:
     betas: tuple[float, float] = (0.9, 0.999)
     warmup_epochs: float = 1.0
     precision: Literal["fp32", "bf16"] = "fp32"
+
+    def __post_init__(self) -> None:
+        _within("optimiser.epochs", self.epochs, 1, 100_000)
+        _within("optimiser.batch", self.batch, 2, 1_000_000)
+        _within("optimiser.lr", self.lr, 0, 1e6)
+        _within("optimiser.lr_min", self.lr_min, 0, self.lr)
+        _within("optimiser.weight_decay", self.weight_decay, 0, 1e6)
+        _within("optimiser.warmup_epochs", self.warmup_epochs, 0, 100_000)
+        for beta in self.betas:
+            _within("optimiser.betas", beta, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -102,13 +134,17 @@ class Run:
         """
         method = METHODS.get(self.method.name)
         if not method.trains:
-            return replace(
-                self, loss=None, score=None, imputation="none", views=Views(), optimiser=Optimiser(epochs=0)
-            )
+            untrained: dict[str, Any] = {"imputation": "none", "views": Views(), "optimiser": Optimiser()}
+            return replace(self, loss=None, score=None, **untrained)
         loss = self.loss or spec(LOSSES, method.default_loss)
         if LOSSES.get(loss.name).uses_risk:
             return replace(self, loss=loss)
         return replace(self, loss=loss, score=None, imputation="none")
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are trained: none where the method has nothing to train."""
+        return self.optimiser.epochs if METHODS.get(self.method.name).trains else 0
 
     def fingerprint(self) -> str:
         """16 hex digits that name the run."""
@@ -131,7 +167,10 @@ def to_dict(config: Any) -> Any:
     if isinstance(config, Spec):
         return {k: to_dict(v) for k, v in config.to_dict().items()}
     if is_dataclass(config) and not isinstance(config, type):
-        return {f.name: to_dict(getattr(config, f.name)) for f in fields(config)}
+        # 100 and 100.0 Hz are one configuration.
+        hints = typing.get_type_hints(type(config))
+        values = {f.name: getattr(config, f.name) for f in fields(config)}
+        return {name: float(v) if hints[name] is float else to_dict(v) for name, v in values.items()}
     if isinstance(config, tuple):
         return [to_dict(v) for v in config]
     return config
@@ -163,6 +202,8 @@ def _value(annotation: Any, key: str, value: Any, where: str) -> Any:
 
 def _component(key: str, value: Any, where: str) -> Spec | None:
     if value is None or value == "none":
+        if key in ("encoder", "method"):
+            raise unknown(_COMPONENTS[key].kind, "none", _COMPONENTS[key].names(), where)
         return None
     if isinstance(value, Spec):
         return value
@@ -176,11 +217,12 @@ def _component(key: str, value: Any, where: str) -> Spec | None:
 
 
 def override(run: Run, settings: Mapping[str, Any]) -> Run:
-    """The run with dotted settings applied in order, e.g. {"loss": "guided", "loss.alpha": "0.1", "optimiser.epochs": 10}.
+    """The run with dotted settings applied, e.g. {"loss": "guided", "loss.alpha": "0.1", "optimiser.epochs": 10}.
 
     Values may be strings (from `--set`). Unknown keys and wrong types are ConfigErrors with the near match.
     """
-    for key, value in settings.items():
+    # Which component first, then its options: an option is checked against the component it belongs to.
+    for key, value in sorted(settings.items(), key=lambda item: "." in item[0]):
         head, _, tail = key.partition(".")
         known = {f.name for f in fields(Run)}
         if head not in known:

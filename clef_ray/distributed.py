@@ -54,6 +54,12 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def exact_float32() -> None:
+    """fp32 means fp32: without this, GPUs compute convolutions and products of float32 in TF32 (10 bits of mantissa)."""
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+
+
 def save_state(store: Store, name: str, state: Mapping[str, Any]) -> None:
     """Tensors and plain values as one file, written atomically."""
     buffer = io.BytesIO()

@@ -44,9 +44,3 @@ def hash_u32(key: int, *counters: Tensor) -> Tensor:
 def uniform(key: int, *counters: Tensor) -> Tensor:
     """Uniform float32 in [0, 1), one per element of the broadcast counters."""
     return (hash_u32(key, *counters) >> 8).to(torch.float32) * (1.0 / (1 << 24))
-
-
-def normal(key: int, *counters: Tensor) -> Tensor:
-    """Standard normal float32 (Box-Muller), one per element of the broadcast counters."""
-    radius = torch.sqrt(-2.0 * torch.log1p(-uniform(fold(key, "radius"), *counters)))
-    return radius * torch.cos(2.0 * torch.pi * uniform(fold(key, "angle"), *counters))

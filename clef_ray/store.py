@@ -5,6 +5,8 @@ a reader sees the old file or the new one, never half of it.
 """
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,26 +43,35 @@ class Store:
         base = self.uri.rstrip("/") if "://" in self.uri else str(Path(self.uri).absolute())
         return f"{base}/{name}" if name else base
 
+    @contextmanager
+    def _told(self, action: str, name: str) -> Iterator[None]:
+        """An OSError (no right, disk full, endpoint out of reach) becomes a StorageError that names the place."""
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(f"cannot {action} {self.path(name)}: {error}") from error
+
     def exists(self, name: str = "") -> bool:
+        """Whether there is such a file or folder. StorageError where the place cannot be asked."""
         filesystem, path = self._at(name)
-        return bool(filesystem.get_file_info(path).type != pafs.FileType.NotFound)
+        with self._told("look at", name):
+            return bool(filesystem.get_file_info(path).type != pafs.FileType.NotFound)
 
     def list(self, prefix: str = "") -> list[str]:
-        """Names of the files and folders directly below `prefix`, sorted; empty where there is none."""
+        """Names of the files and folders directly below `prefix`, sorted; empty where there is none. StorageError: cannot be listed."""
         filesystem, path = self._at(prefix)
-        found = filesystem.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+        with self._told("list", prefix):
+            found = filesystem.get_file_info(pafs.FileSelector(path, allow_not_found=True))
         return sorted(str(info.base_name) for info in found)
 
     def open_input(self, name: str) -> pa.NativeFile:
         """Random-access input; StorageError where there is no such file."""
         filesystem, path = self._at(name)
-        try:
+        with self._told("read", name):
             return filesystem.open_input_file(path)
-        except OSError as error:
-            raise StorageError(f"cannot read {self.path(name)}: {error}") from error
 
     def read_bytes(self, name: str) -> bytes:
-        with self.open_input(name) as stream:
+        with self.open_input(name) as stream, self._told("read", name):
             return bytes(stream.read())
 
     def write_bytes(self, name: str, data: bytes) -> None:
@@ -68,15 +79,13 @@ class Store:
         filesystem, path = self._at(name)
         local = isinstance(filesystem, pafs.LocalFileSystem)
         target = f"{path}.{uuid.uuid4().hex[:8]}.tmp" if local else path
-        try:
+        with self._told("write", name):
             if local:
                 filesystem.create_dir(str(Path(path).parent), recursive=True)
             with filesystem.open_output_stream(target) as stream:
                 stream.write(data)
             if local:
                 Path(target).replace(path)
-        except OSError as error:
-            raise StorageError(f"cannot write {self.path(name)}: {error}") from error
 
     def check_writable(self) -> None:
         """StorageError with the reason when nothing can be written here."""

@@ -60,9 +60,10 @@ def complete(trial: Trial, value: float, **extras: float) -> Outcome:
     }
     history = [{"epoch": epoch, "loss": 4.0 - epoch - value, "lr": 1e-3} for epoch in range(3)]
     result = TaskResult(estimates, {"probe/n_test": 40.0, **extras}, notes=("AFL left out",))
-    return Outcome(
-        trial, "COMPLETE", {"diagnosis": result}, history, {"pretrain": 2.0, "evaluate": 0.5, "wall": 2.75}
-    )
+    seconds = {"pretrain": 2.0, "evaluate": 0.5}
+    if trial.seed != 0:  # seed 0 was there already: what a sweep finds in the store has no wall time
+        seconds["wall"] = 2.75
+    return Outcome(trial, "COMPLETE", {"diagnosis": result}, history, seconds)
 
 
 def outcomes(made: Plan, values: Mapping[str, Sequence[float]]) -> list[Outcome]:

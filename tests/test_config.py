@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clef_ray.config import Run, Spec, fingerprint, flatten, from_dict, override, spec, task_spec, to_dict
+from clef_ray.config import (
+    Run,
+    Signals,
+    Spec,
+    fingerprint,
+    flatten,
+    from_dict,
+    override,
+    spec,
+    task_spec,
+    to_dict,
+)
 from clef_ray.errors import ConfigError
 from clef_ray.registry import LOSSES, METHODS
 
@@ -43,6 +54,15 @@ def test_strings_from_the_command_line_become_the_types_of_the_switches():
         ({"score.region": "moon"}, ["moon", "moderate"]),
         ({"imputation": "mean"}, ["mean", "centre"]),
         ({"encoder.size": "XL"}, ["XL", "S"]),
+        ({"encoder": "none"}, ["encoder 'none'", "clef"]),
+        ({"method": "none"}, ["method 'none'", "simclr"]),
+        ({"optimiser.epochs": 0}, ["optimiser.epochs: 0", "1 to"]),
+        ({"optimiser.lr": "nan"}, ["optimiser.lr: nan"]),
+        ({"optimiser.betas": "2,3"}, ["optimiser.betas", "0 to 1"]),
+        ({"signals.seconds": 0}, ["signals.seconds", "1 to"]),
+        ({"signals.fs": 60}, ["signals.band", "fs/2 = 30"]),
+        ({"views.same_lead": 7}, ["views.same_lead", "0 to 1"]),
+        ({"views.mask_share": "0.9,0.1"}, ["views.mask_share", "low <= high"]),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(settings, words):
@@ -72,6 +92,14 @@ def test_the_fingerprint_covers_the_science_and_nothing_else():
     assert override(base, {"optimiser.lr": "1e-4"}).fingerprint() == base.fingerprint(), (
         "the default, as text"
     )
+
+
+def test_the_order_of_settings_and_the_spelling_of_numbers_do_not_matter():
+    one = override(Run(), {"loss.alpha": "0.5", "loss": "guided", "signals.fs": 100})
+    other = override(Run(), {"signals.fs": "100.0", "loss": "guided", "loss.alpha": 0.5})
+    assert one.fingerprint() == other.fingerprint()
+    assert dict(one.loss.options)["alpha"] == 0.5
+    assert Run(signals=Signals(fs=100)).fingerprint() == Run(signals=Signals(fs=100.0)).fingerprint()
 
 
 def test_switches_that_a_method_never_reads_do_not_make_another_run():

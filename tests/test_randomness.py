@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from clef_ray.randomness import fold, hash_u32, normal, uniform
+from clef_ray.randomness import fold, hash_u32, uniform
 
 
 def test_a_value_depends_on_key_and_counters_only():
@@ -29,13 +29,12 @@ def test_murmur_finaliser_against_its_definition_on_python_integers():
     assert hash_u32(99, counter).tolist() == expected
 
 
-def test_uniform_and_normal_have_their_distributions():
+def test_uniform_numbers_are_uniform():
     n = torch.arange(200_000)
     u = uniform(fold("test", 1), n).double().numpy()
     assert u.min() >= 0
     assert u.max() < 1
     assert stats.kstest(u, "uniform").pvalue > 1e-3
-    assert stats.kstest(normal(fold("test", 2), n).double().numpy(), "norm").pvalue > 1e-3
     assert abs(np.corrcoef(u[:-1], u[1:])[0, 1]) < 0.01
     other = uniform(fold("test", 3), n).double().numpy()
     assert abs(np.corrcoef(u, other)[0, 1]) < 0.01

@@ -175,9 +175,45 @@ def test_too_many_bad_records_stop_ingestion_and_nothing_is_lost(tmp_path):
     before = _times(out)
     manifest = ingest_local(dataset, str(out), records_per_part=4, max_bad=0.7)
     assert manifest.records == 3
-    assert {name: t for name, t in _times(out).items() if name.startswith("part")} == {
-        name: t for name, t in before.items() if name.startswith("part")
-    }
+    complete = ("part-00001.parquet", "part-00001.json")  # the first part lacks a file, and is tried again
+    assert [_times(out)[name] for name in complete] == [before[name] for name in complete]
+
+
+def test_files_that_arrive_after_a_stop_are_read_by_the_same_command(tmp_path):
+    """A download was incomplete, then completed: the same folder as if it had been complete; other parts are left alone."""
+    folder, out = write_ptbxl(tmp_path / "in", n=8), tmp_path / "out"
+    missing = [lr(folder, i).with_suffix(".dat") for i in (1, 2)]
+    held = [path.read_bytes() for path in missing]
+    for path in missing:
+        path.unlink()
+    with pytest.raises(DataError, match=r"start the same command again.*--max-bad") as stopped:
+        ingest_local(Ptbxl(str(folder)), str(out), records_per_part=4)
+    assert f"--out {out} " in str(stopped.value)
+    for path, data in zip(missing, held, strict=True):
+        path.write_bytes(data)
+    written = []
+    manifest = ingest_local(Ptbxl(str(folder)), str(out), records_per_part=4, on_part=written.append)
+    assert [summary.part.file for summary in written] == ["part-00000.parquet"]
+    assert manifest == ingest_local(Ptbxl(str(folder)), str(tmp_path / "complete"), records_per_part=4)
+    assert pq.read_table(out / "quarantine.parquet").num_rows == 0
+
+
+def test_a_finished_folder_is_verified_and_not_read_again(tmp_path):
+    folder, out = write_ptbxl(tmp_path / "in", n=8), tmp_path / "out"
+    path = lr(folder, 2).with_suffix(".dat")
+    held = path.read_bytes()
+    path.unlink()
+    first = ingest_local(Ptbxl(str(folder)), str(out), records_per_part=4, max_bad=0.2)
+    path.write_bytes(held)
+    assert ingest_local(Ptbxl(str(folder)), str(out), records_per_part=4, max_bad=0.2) == first
+    part = out / "part-00001.parquet"
+    data = bytearray(part.read_bytes())
+    data[5000] ^= 1
+    part.write_bytes(bytes(data))
+    with pytest.raises(DataError, match=r"1 of 2 parts.*part-00001\.parquet; delete these parts and start"):
+        ingest_local(Ptbxl(str(folder)), str(out), records_per_part=4)
+    part.unlink()
+    assert ingest_local(Ptbxl(str(folder)), str(out), records_per_part=4, max_bad=0.2) == first
 
 
 def test_a_second_ingestion_rewrites_nothing(source, tmp_path):

@@ -30,6 +30,15 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         Store(str(tmp_path / "file")).check_writable()
 
 
+def test_a_place_that_cannot_be_asked_is_named(tmp_path):
+    too_long = "x" * 300
+    with pytest.raises(StorageError, match=f"cannot look at {tmp_path}/{too_long}: "):
+        Store(str(tmp_path)).exists(too_long)
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StorageError, match=f"cannot list {tmp_path}/file: "):
+        Store(str(tmp_path)).list("file")
+
+
 def test_check_writable_leaves_nothing_behind(tmp_path):
     Store(str(tmp_path)).check_writable()
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ Which part of clinically-guided ECG pretraining matters?
   clef-ray synth --patients 500 --out storage/shards/demo        a synthetic cohort, as shards
   clef-ray ingest ptbxl --root /data/ptbxl --out storage/shards/ptbxl
   clef-ray pretrain --data storage/shards/demo --set optimiser.epochs=5
-  clef-ray evaluate storage/runs/RUN --data storage/shards/demo
+  clef-ray evaluate latest --data storage/shards/demo
   clef-ray sweep experiments/ablate_negatives.py --dry-run
   clef-ray doctor                                                is this machine ready?
 

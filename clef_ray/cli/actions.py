@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,9 @@ def synth(arguments: argparse.Namespace) -> int:
 
 
 def ingest(arguments: argparse.Namespace) -> int:
-    options = {"root": arguments.root, "fs": arguments.fs}
+    options = {"root": arguments.root}
+    if arguments.fs is not None:  # not every dataset has several rates
+        options["fs"] = arguments.fs
     return _ingest(arguments.dataset, options, arguments, max_bad=arguments.max_bad)
 
 
@@ -71,15 +74,17 @@ def pretrain(arguments: argparse.Namespace) -> int:
     from clef_ray.cli.experiment import settings_of
     from clef_ray.config import Run, override
     from clef_ray.shards import load_corpus
+    from clef_ray.store import Store
     from clef_ray.trial import pretrain_here, run_store
 
     run: Run = override(Run(seed=arguments.seed), settings_of(arguments.set))
+    Store(arguments.storage).check_writable()
     folder = _plain_folder(arguments, run.signals.fs)
-    corpus = load_corpus(folder, run.signals.fs)
+    corpus = load_corpus(folder, run.signals.fs, None if run.views.lead == "random" else (run.views.lead,))
     run = replace(run, data=corpus.manifest.fingerprint)
     store = run_store(arguments.storage, run)
     with Progress(transient=True) as progress:
-        bar = progress.add_task("pretraining", total=run.canonical().optimiser.epochs)
+        bar = progress.add_task("pretraining", total=run.epochs)
 
         def tell(metrics: dict[str, float]) -> None:
             progress.update(bar, completed=metrics["epoch"], description=f"loss {metrics['loss']:.4f}")
@@ -97,17 +102,37 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from clef_ray.trial import evaluate as evaluate_run
 
     tasks = [task_spec(text) for text in arguments.tasks]
-    run = Embedder.load(arguments.run, "cpu").run
-    corpus = load_corpus(_plain_folder(arguments, run.signals.fs), run.signals.fs)
-    results = evaluate_run(run, tasks, corpus, Store(arguments.run), arguments.device)
+    folder = _newest_run(arguments.storage) if arguments.run == "latest" else arguments.run
+    folder = folder.removesuffix("/encoder.pt")
+    run = Embedder.load(folder, "cpu").run
+    leads = tuple(dict.fromkeys(str(dict(task.options)["lead"]) for task in tasks))
+    corpus = load_corpus(_plain_folder(arguments, run.signals.fs), run.signals.fs, leads)
+    results = evaluate_run(run, tasks, corpus, Store(folder), arguments.device)
     if arguments.json:
-        print(json.dumps({n: e.value for r in results.values() for n, e in r.estimates.items()}, indent=1))
+        found = {n: e.value for r in results.values() for n, e in r.estimates.items()}
+        found |= {n: value for r in results.values() for n, value in r.extras.items()}
+        print(json.dumps({n: v if math.isfinite(v) else None for n, v in found.items()}, indent=1))
         return 0
     for name, result in results.items():
         print(f"{name}: skipped, {result.skipped}" if result.skipped else f"{name}:")
         for metric, estimate in result.estimates.items():
-            print(f"  {metric:<28} {estimate.value:6.3f}  [{estimate.low:.3f}, {estimate.high:.3f}]")
+            print(f"  {metric:<28} {estimate.value:8.3f}  [{estimate.low:.3f}, {estimate.high:.3f}]")
+        for metric, value in result.extras.items():
+            print(f"  {metric:<28} {value:8.3f}")
     return 0
+
+
+def _newest_run(storage: str) -> str:
+    """The run that was finished last."""
+    from pathlib import Path
+
+    from clef_ray.errors import DataError
+    from clef_ray.train.loop import RECORD
+
+    found = sorted(Path(storage, "runs").glob(f"*/{RECORD}"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise DataError(f"no finished run in {storage}/runs; make one with `clef-ray pretrain`")
+    return str(found[-1].parent)
 
 
 def sweep(arguments: argparse.Namespace) -> int:

@@ -12,9 +12,6 @@ from clef_ray.shards import Manifest
 from clef_ray.shards.manifest import MANIFEST
 from clef_ray.store import Store
 
-#: A table that only this dataset's folder holds, by which a path is recognised.
-SIGNATURES = {"ptbxl": ("ptbxl_database.csv", "ptbxl_labels_1987.csv")}
-
 
 @dataclass(frozen=True)
 class Raw:
@@ -39,7 +36,7 @@ def find(data: str, fs: float) -> str | Raw:
     """
     name, _, text = data.partition(":")
     if name in DATASETS.names():
-        return Raw(name, _options(name, text))
+        return Raw(name, _options(name, _pairs(name, text), fs))
     if Store(data).exists(MANIFEST):
         return data
     if "://" in data:
@@ -51,21 +48,30 @@ def find(data: str, fs: float) -> str | Raw:
         if "/" in data:
             raise DataError(f"--data {data}: no such path (looked at {folder.absolute()})")
         raise unknown("dataset", data, DATASETS.names(), "--data; there is no such path either")
-    for dataset, files in SIGNATURES.items():
-        if any((folder / file).exists() for file in files):
-            options = {"root": str(folder), "fs": 100 if fs <= 100 else 500}
-            return Raw(dataset, DATASETS.options(dataset, options, "--data"))
+    signatures = {dataset: DATASETS.get(dataset).signature for dataset in DATASETS.names()}
+    for dataset, patterns in signatures.items():
+        if any(True for pattern in patterns for _ in folder.glob(pattern)):
+            return Raw(dataset, _options(dataset, {"root": str(folder)}, fs))
     held = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
     what = f"holds {', '.join(held[:5])}{', ...' if len(held) > 5 else ''}" if held else "is empty"
-    known = "; ".join(f"{d}: {' or '.join(f)}" for d, f in SIGNATURES.items())
+    known = "; ".join(f"{d}: {' or '.join(f)}" for d, f in signatures.items() if f)
     raise DataError(f"--data {data}: {what}, neither shards ({MANIFEST}) nor a known dataset ({known})")
 
 
-def _options(name: str, text: str) -> dict[str, Any]:
+def _pairs(name: str, text: str) -> dict[str, str]:
     pairs = [p.partition("=") for p in text.split(",") if p]
     if bad := [key for key, equals, _ in pairs if not equals]:
         raise ConfigError(f"--data {name}:{text}: {bad[0]!r} is no key=value")
-    return DATASETS.options(name, {k.strip(): v.strip() for k, _, v in pairs}, f"--data {name}")
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _options(name: str, given: Mapping[str, str], fs: float) -> dict[str, Any]:
+    """All options; the rate, where the dataset has several and none is given, is the lowest that holds the run's."""
+    rate = {"fs": 100 if fs <= 100 else 500} if "fs" in DATASETS.schema(name) else {}
+    options = DATASETS.options(name, {**rate, **given}, f"--data {name}")
+    if missing := [key for key in DATASETS.schema(name) if key not in options]:
+        raise ConfigError(f"--data {name}: give {name}:{','.join(f'{key}=...' for key in missing)}")
+    return options
 
 
 def prepare(

@@ -11,7 +11,6 @@ from clef_ray.cli.data import find
 from clef_ray.cluster.capacity import Request, check
 from clef_ray.config import Run
 from clef_ray.distributed import LocalContext
-from clef_ray.registry import METHODS
 from clef_ray.shards import Manifest, read_table
 from clef_ray.shards.manifest import MANIFEST
 from clef_ray.store import Store
@@ -44,8 +43,7 @@ def step_seconds(run: Run) -> float:
 
 def training_steps(runs: list[Run], records: int) -> int:
     """Optimiser steps of all runs together."""
-    optimisers = [r.canonical().optimiser for r in runs]
-    return sum(o.epochs * (records // o.batch) for o in optimisers)
+    return sum(r.epochs * (records // r.optimiser.batch) for r in runs)
 
 
 def show(draft: Plan, data: str, storage: str, request: Request, console: Console) -> int:
@@ -84,11 +82,10 @@ def show(draft: Plan, data: str, storage: str, request: Request, console: Consol
     say(
         f"capacity: {room.concurrent} trials at once, each {request.workers_per_trial} worker(s) of {request.cpus_per_worker:g} CPU, {request.gpus_per_worker:g} GPU"
     )
-    trained = [r for r in left if METHODS.get(r.method.name).trains]
+    trained = [r for r in left if r.epochs]
     steps = training_steps(trained, len(training_rows(run, table)))
-    seconds = (
-        steps * step_seconds(trained[0]) / room.concurrent / request.workers_per_trial if trained else 0.0
-    )
+    at_once = min(room.concurrent, max(len(left), 1)) * request.workers_per_trial
+    seconds = steps * step_seconds(trained[0]) / at_once if trained else 0.0
     say(
         f"left to do: {len(left)} trials, {steps} training steps; about {seconds / 60:.1f} min of pretraining on CPUs like this one's, evaluation not counted"
     )

@@ -1,5 +1,6 @@
 """The command line of every experiment file, and what it does: data, plan, sweep, MLflow, report."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -115,7 +116,7 @@ def run(ablation: "Ablation", arguments: "argparse.Namespace") -> int:
 
     from clef_ray.ablation import plan
     from clef_ray.cli.data import Raw, find, prepare
-    from clef_ray.cluster.capacity import Request
+    from clef_ray.cluster.capacity import Request, check, require_shared
     from clef_ray.cluster.ingest import ingest
     from clef_ray.cluster.session import session
     from clef_ray.shards import Manifest
@@ -142,8 +143,10 @@ def run(ablation: "Ablation", arguments: "argparse.Namespace") -> int:
     Store(arguments.storage).check_writable()
     tracker = open_tracker(arguments)
     with session(arguments.address):
+        check(request)
+        require_shared(arguments.storage)
         folder = prepare(data, fs, arguments.storage, ingest)
-        concrete = draft.on(Manifest.load(folder).fingerprint)
+        concrete = draft.on(Manifest.load(folder).fingerprint, arguments.data)
         return _sweep(concrete, folder, request, tracker, arguments, console)
 
 
@@ -172,12 +175,12 @@ def _sweep(
         unfinished.callback(tracker.interrupt)  # whatever ends the sweep early: nothing stays RUNNING
         with Display(plan, console) as display:
             outcomes = run_sweep(plan, folder, arguments.storage, request, [Recorder(tracker), display])
+        for outcome in outcomes:
+            tracker.close_trial(outcome)
+        comparison = compare(plan, outcomes)
+        files = write_report(Store(arguments.storage).child("reports"), plan, outcomes, lineage)
+        tracker.close_ablation(comparison, files)
         unfinished.pop_all()
-    for outcome in outcomes:
-        tracker.close_trial(outcome)
-    comparison = compare(plan, outcomes)
-    files = write_report(Store(arguments.storage).child("reports"), plan, outcomes, lineage)
-    tracker.close_ablation(comparison, files)
     print_comparison(comparison, console)
     _closing_words(outcomes, files, arguments, console)
     return 1 if any(o.state == "FAILED" for o in outcomes) else 0
@@ -188,6 +191,8 @@ def _closing_words(
 ) -> None:
     from rich.markup import escape
 
+    from clef_ray.tracking.reach import public
+
     for outcome in outcomes:
         if outcome.state == "FAILED":
             console.print(
@@ -197,7 +202,7 @@ def _closing_words(
             )
     console.print(f"Report:    {files['report.html']}", highlight=False, soft_wrap=True)
     if arguments.tracking_uri:
-        console.print(f"MLflow UI: {arguments.tracking_uri}", highlight=False)
+        console.print(f"MLflow UI: {public(arguments.tracking_uri)}", highlight=False)
     else:
         ui = (
             "make ui"
@@ -210,12 +215,13 @@ def _closing_words(
 def describe(folder: str, plan: "Plan") -> dict[str, str]:
     """Where the results come from: command, data, code, versions."""
     from clef_ray.shards import Manifest, read_table
+    from clef_ray.tracking.reach import public
 
     manifest, table = Manifest.load(folder), read_table(folder)
     seen = table["fold"].isin(plan.trials[0].run.train_folds)
     packages = ("clef-ray", "ray", "torch", "numpy", "scikit-learn", "mlflow", "pyarrow")
     return {
-        "command": " ".join(["python", *sys.argv]),
+        "command": shlex.join(["python", *map(public, sys.argv)]),
         "data": folder,
         "data_fingerprint": plan.data,
         "dataset": f"{manifest.dataset}: {manifest.records} records of {manifest.patients} patients, {sum(manifest.quarantined.values())} quarantined",

@@ -29,7 +29,7 @@ class Display:
         self.console = console
         self.metrics = plan.ablation.headline
         self.total = len(plan.unique())
-        self.epochs = sum(t.run.canonical().optimiser.epochs for t in plan.unique())
+        self.epochs = sum(t.run.epochs for t in plan.unique())
         self.done = 0
         self.progress = Progress(
             TextColumn("{task.description}"),

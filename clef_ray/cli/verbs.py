@@ -80,9 +80,8 @@ def _add_ingest(actions: Subparsers) -> None:
     add(
         "--fs",
         type=int,
-        default=500,
-        choices=(100, 500),
-        help="which of the dataset's rates to read, Hz (default: 500)",
+        metavar="HZ",
+        help="which of the dataset's rates to read (default: the dataset's own; ptbxl: 100, or 500)",
     )
     add(
         "--max-bad",
@@ -105,7 +104,7 @@ def _add_pretrain(actions: Subparsers) -> None:
         "pretrain",
         pretrain,
         "Pretrain one encoder in this process, without Ray.",
-        "clef-ray pretrain --data storage/shards/demo --set signals.fs=100 --set optimiser.epochs=2",
+        "clef-ray pretrain --data synthetic:patients=300 --set signals.fs=100 --set optimiser.epochs=2",
     )
     _add_data(add)
     add(
@@ -125,9 +124,9 @@ def _add_evaluate(actions: Subparsers) -> None:
         "evaluate",
         evaluate,
         "Judge a trained encoder by downstream tasks.",
-        "clef-ray evaluate storage/runs/RUN --data storage/shards/demo --tasks diagnosis score_spearman",
+        "clef-ray evaluate latest --data synthetic:patients=300 --tasks diagnosis score_spearman",
     )
-    add("run", metavar="RUN", help="a run's folder (what `clef-ray pretrain` printed)")
+    add("run", metavar="RUN", help="a run's folder (what `clef-ray pretrain` printed), or `latest`")
     _add_data(add)
     add(
         "--tasks",

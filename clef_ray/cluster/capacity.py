@@ -8,10 +8,13 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from clef_ray.errors import CapacityError, ConfigError
+from clef_ray.errors import CapacityError, ConfigError, StorageError
+from clef_ray.store import Store
 
 #: CPUs of the process that waits for the workers in a trial of several workers (clef_ray/cluster/sweep.py).
 DRIVER_CPUS = 0.1
@@ -127,6 +130,31 @@ def check(request: Request) -> Room:
             f"one trial needs {request}; the cluster has that but others use it now. Free: {_listing(free)}. Try later."
         )
     return Room(found, free)
+
+
+def require_shared(storage: str) -> None:
+    """StorageError where a node of the running cluster does not see the local folder `storage`: its results would be lost there."""
+    nodes = live_nodes()
+    if len(nodes) == 1 or not Store(storage).local:
+        return
+    probe = Store(storage).child(".shared")
+    probe.write_bytes("probe", b"")
+    look = ray.remote(num_cpus=0)(_sees)
+    seen = {n: look.options(scheduling_strategy=_on(n)).remote(probe.path("probe")) for n in nodes}
+    blind = [node[:8] for node, answer in seen.items() if not ray.get(answer)]
+    if blind:
+        raise StorageError(
+            f"--storage {storage}: {len(blind)} of {len(nodes)} nodes ({', '.join(blind)}) do not see this folder; "
+            "give a shared one, or an object store such as s3://bucket/clef"
+        )
+
+
+def _sees(path: str) -> bool:
+    return Path(path).exists()
+
+
+def _on(node: str) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node_id=node, soft=False)
 
 
 def live_nodes() -> dict[str, dict[str, float]]:

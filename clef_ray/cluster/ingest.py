@@ -28,15 +28,18 @@ def ingest(
 ) -> Manifest:
     """Ingest a dataset (name and options, see clef_ray.datasets) into the shard folder `out`, on the Ray that is running.
 
-    The same as `shards.ingest_local` with the parts written in parallel, to the same bytes: resumable, and done at once where all is done.
-    `out` and the dataset's files must be reachable from every node. progress: a bar, where the output is a terminal.
+    The same as `shards.ingest_local` with the parts written in parallel, to the same bytes: resumable; where all is done the parts are only
+    verified, and a new folder is needed to read the dataset again. Relative paths (`out`, option `root`) count from here, not from where
+    a task runs; `out` and the dataset's files must be reachable from every node. progress: a bar, where the output is a terminal.
     """
     chosen = DATASETS.options(dataset_name, options, f"dataset {dataset_name}")
+    if "root" in chosen:
+        chosen["root"] = Store(chosen["root"]).path()
     dataset: Dataset = DATASETS.get(dataset_name)(**chosen)
-    plan, store = Plan(dataset, records_per_part), Store(out)
+    plan, store = Plan(dataset, records_per_part), Store(Store(out).path())
 
     def write(files: list[str]) -> None:
-        _write_parts(plan, files, partial(_task, name=dataset_name, options=chosen, out=out), progress)
+        _write_parts(plan, files, partial(_task, name=dataset_name, options=chosen, out=store.uri), progress)
 
     return plan.carry_out(store, max_bad, write)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clef_ray.augment import LeadChoice
+from clef_ray.cluster.capacity import live_nodes
 from clef_ray.shards import Corpus, Manifest, read_rows, read_table
 from clef_ray.train.plan import WINDOW, ReadPlan
 
@@ -27,8 +28,8 @@ HELD_SHARE = 0.5
 
 def set_up_data() -> None:
     """Ray Data in the order asked for, and silent: the command line shows progress of its own."""
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # after the import of ray.data, which sets it
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -40,8 +41,9 @@ def held_bytes(manifest: Manifest, fs: float, leads: tuple[str, ...]) -> int:
 
 
 def fits(manifest: Manifest, fs: float, leads: tuple[str, ...]) -> bool:
-    """Whether the corpus can be held in the object store of the running cluster."""
-    store = float(ray.cluster_resources().get("object_store_memory", 0.0))
+    """Whether the corpus can be held in the object store of every node of the running cluster."""
+    # The corpus lies whole in the store of every node that runs a trial.
+    store = min(node.get("object_store_memory", 0.0) for node in live_nodes().values())
     return held_bytes(manifest, fs, leads) <= HELD_SHARE * store
 
 

@@ -6,7 +6,9 @@ trials of several workers start a Ray Train group. How many run at once is compu
 
 import logging
 import os
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -83,6 +85,20 @@ class _Bridge(tune.Callback):  # type: ignore[misc]
         self.started: dict[int, float] = {}
         self.seconds: dict[int, dict[str, float]] = {}
         self.failed: dict[int, str] = {}
+        self.error: ClefRayError | None = None
+        self.interrupted = False
+
+    def stop_if_interrupted(self) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def _remembered(self) -> Iterator[None]:
+        try:
+            yield
+        except ClefRayError as error:
+            self.error = error
+            raise
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -90,19 +106,22 @@ class _Bridge(tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         number = trial.config["trial"]
         self.started[number] = time.perf_counter()
-        for watcher in self.watchers:
-            watcher.start(self.trials[number])
+        with self._remembered():
+            for watcher in self.watchers:
+                watcher.start(self.trials[number])
 
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any
     ) -> None:
+        self.stop_if_interrupted()
         number = trial.config["trial"]
         if "evaluate_seconds" in result:
             self.seconds[number] = {"evaluate": float(result["evaluate_seconds"])}
         if "epoch" in result:
             metrics = {k: float(v) for k, v in result.items() if k in _EPOCH or k.startswith("loss")}
-            for watcher in self.watchers:
-                watcher.epoch(self.trials[number], metrics)
+            with self._remembered():
+                for watcher in self.watchers:
+                    watcher.epoch(self.trials[number], metrics)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         number = trial.config["trial"]
@@ -112,16 +131,20 @@ class _Bridge(tune.Callback):  # type: ignore[misc]
             return
         wall = time.perf_counter() - self.started[number]
         seconds = {**outcome.seconds, **self.seconds.get(number, {}), "wall": wall}
-        for watcher in self.watchers:
-            watcher.end(replace(outcome, seconds=seconds))
+        self.seconds[number] = seconds
+        self._end(replace(outcome, seconds=seconds))
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self._fail(trial.config["trial"], _cause(trial))
 
     def _fail(self, number: int, reason: str) -> None:
         self.failed[number] = reason
-        for watcher in self.watchers:
-            watcher.end(Outcome(self.trials[number], "FAILED", reason=reason))
+        self._end(Outcome(self.trials[number], "FAILED", reason=reason))
+
+    def _end(self, outcome: Outcome) -> None:
+        with self._remembered():
+            for watcher in self.watchers:
+                watcher.end(outcome)
 
 
 _EPOCH = ("epoch", "lr", "records_per_second", "seconds")
@@ -169,7 +192,7 @@ def _work(plan: Plan, missing: Sequence[Trial], folder: str, storage: str, reque
         return Work(tuple(missing), plan.tasks, storage, request, Source(folder, fs, wanted, corpus), corpus)
     if not fits(manifest, fs, judged):
         raise CapacityError(
-            f"the tasks' signals ({held_bytes(manifest, fs, judged) / 1e9:.1f} GB) do not fit into {HELD_SHARE:.0%} of the cluster's object "
+            f"the tasks' signals ({held_bytes(manifest, fs, judged) / 1e9:.1f} GB) do not fit into {HELD_SHARE:.0%} of each node's object "
             "store; add nodes, evaluate fewer leads, or lower signals.fs"
         )
     corpus = ray.put(materialise(folder, fs, judged))
@@ -203,8 +226,14 @@ def _tune(work: Work, bridge: _Bridge, at_once: int) -> None:
             tune_config=tune.TuneConfig(max_concurrent_trials=at_once, reuse_actors=True),
             run_config=tune.RunConfig(name="sweep", storage_path=scratch, verbose=0, callbacks=[bridge]),
         )
-        with _quiet():
-            tuner.fit()
+        with _quiet(), _interruptible(bridge):
+            try:
+                tuner.fit()
+            except RuntimeError:
+                if bridge.error is not None:  # Tune hands on a callback's error as text only
+                    raise bridge.error from None
+                raise
+        bridge.stop_if_interrupted()
 
 
 @contextmanager
@@ -220,6 +249,24 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
         for name in TUNE_SETTINGS:
             del os.environ[name]
+
+
+@contextmanager
+def _interruptible(bridge: _Bridge) -> Iterator[None]:
+    """Ctrl-C is remembered: the exception alone is lost where it strikes inside a destructor or a callback from C."""
+
+    def remember(number: int, frame: Any) -> None:
+        bridge.interrupted = True
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _collect(plan: Plan, storage: str, bridge: _Bridge) -> list[Outcome]:

@@ -6,7 +6,7 @@ samples, called in parallel by ingestion. Both use the field's names and the uni
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,9 @@ LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V
 
 #: The raw value by which WFDB format 16 marks a sample that is not valid.
 INVALID_SAMPLE = -32768
+
+#: The reason of an UnreadableError that may be gone at the next start: the file is not there (yet).
+MISSING_FILE = "missing file"
 
 
 class UnreadableError(DataError):
@@ -73,7 +76,10 @@ class Dataset(Protocol):
     fs, samples, leads: the shape every record must have (another shape is quarantined).
     label_sets: label-set name -> class names in order, e.g. {"superclass": ("NORM", "MI", ...)}.
     headline: the label set that comparisons are made on by default.
+    signature: glob patterns of files by which a folder is recognised as this dataset's; none where it is not read from a folder.
     """
+
+    signature: ClassVar[tuple[str, ...]]
 
     @property
     def label_sets(self) -> Mapping[str, tuple[str, ...]]: ...

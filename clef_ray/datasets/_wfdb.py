@@ -6,7 +6,7 @@ import numpy as np
 import wfdb
 from wfdb.io.header import HeaderSyntaxError
 
-from clef_ray.datasets import LEADS, Signal, UnreadableError
+from clef_ray.datasets import LEADS, MISSING_FILE, Signal, UnreadableError
 
 #: Lead names are written in several cases ("AVR", "aVR").
 _STANDARD = {lead.upper(): lead for lead in LEADS}
@@ -40,7 +40,7 @@ def _read(path: Path) -> wfdb.Record:
     try:
         return wfdb.rdrecord(str(path), physical=False, return_res=16)
     except FileNotFoundError as error:
-        raise UnreadableError("missing file", Path(error.filename or path).name) from error
+        raise UnreadableError(MISSING_FILE, Path(error.filename or path).name) from error
     except (HeaderSyntaxError, IndexError, KeyError, TypeError, AttributeError) as error:
         # What wfdb lets through its parser: too few signal lines (IndexError), too many (TypeError), an unknown format (KeyError),
         # no signal at all (AttributeError).

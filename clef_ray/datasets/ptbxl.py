@@ -34,16 +34,21 @@ _SOURCES = {
 }
 
 
+#: Columns that hold a whole number in every row, and columns of numbers that may be unknown.
+_WHOLE, _NUMBERS = ("ecg_id", "patient_id", "strat_fold"), ("age", "sex", "height", "weight")
+
+
 class Ptbxl:
     """PTB-XL under `root` at `fs` Hz: 100 (records100/) or 500 (records500/).
 
     Label sets: superclass (5 classes, the headline), subclass (23), rhythm (12), form (19), and in the published layout diagnostic (44). A
     statement counts whatever its likelihood; a record without any statement of a set is not annotated for it (None). Covariates: age (90
     means 90 or older), sex, and in the published layout bmi where height and weight are plausible.
-    DataError: no such path, a folder of neither layout, a table that lacks columns.
+    DataError: no such path, a folder of neither layout, a table that lacks columns or holds values that cannot be.
     """
 
     headline: ClassVar[str] = "superclass"
+    signature: ClassVar[tuple[str, ...]] = ("ptbxl_database.csv", "ptbxl_labels_*.csv")
     citation: ClassVar[str] = (
         "Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Sci Data 7:154 (2020), "
         "doi:10.1038/s41597-020-0495-6; Goldberger et al., PhysioNet, Circulation 101(23):e215 (2000)"
@@ -95,15 +100,12 @@ class Ptbxl:
         file = "filename_lr" if self.fs == 100 else "filename_hr"
         needed = ["ecg_id", "patient_id", "strat_fold", file]
         if self._ages_file is None:
-            rows = _csv(
-                self.root / self._labels_file, [*needed, "age", "sex", "height", "weight", "scp_codes"]
-            )
+            rows = _records(self.root / self._labels_file, [*needed, *_NUMBERS, "scp_codes"])
         else:
             prepared = [column for _, column in _SOURCES.values() if column]
-            ages = _csv(self.root / self._ages_file, ["ecg_id", "age", "sex"])
-            rows = _csv(self.root / self._labels_file, [*needed, *prepared]).merge(
-                ages, on="ecg_id", how="left"
-            )
+            ages = _records(self.root / self._ages_file, ["ecg_id", "age", "sex"])
+            rows = _records(self.root / self._labels_file, [*needed, *prepared])
+            rows = rows.merge(ages, on="ecg_id", how="left")
         return rows.rename(columns={file: "file"}).sort_values("ecg_id", ignore_index=True)
 
     @cached_property
@@ -118,13 +120,13 @@ class Ptbxl:
         table = pd.DataFrame(
             {
                 "record": rows["ecg_id"].map("{:05d}".format),
-                "patient": rows["patient_id"].astype("int64").astype(str),
-                "fold": rows["strat_fold"].astype("int64"),
+                "patient": rows["patient_id"].astype(str),
+                "fold": rows["strat_fold"],
                 **dict.fromkeys(COVARIATES, np.nan),
             }
         )
-        table["age"] = rows["age"].astype("float64").clip(upper=CENSORED_AGE)
-        table["sex"] = rows["sex"].astype("float64")  # 0 male, 1 female, as in COVARIATES
+        table["age"] = rows["age"].clip(upper=CENSORED_AGE)
+        table["sex"] = rows["sex"]  # 0 male, 1 female, as in COVARIATES
         if self._published:
             table["bmi"] = _bmi(rows["height"], rows["weight"])
         for name in self.label_sets:
@@ -143,7 +145,15 @@ class Ptbxl:
         else:
             # The prepared tables write classes without their leading and trailing underscores (NST_, _AVB).
             stored = {name.strip("_"): name for name in order}
-            found = [[stored[name] for name in str(names).split()] for names in rows[prepared].fillna("")]
+            found = [
+                [stored.get(name, name) for name in str(names).split()] for names in rows[prepared].fillna("")
+            ]
+        if wrong := [set(names) - set(order) for names in found if not set(names) <= set(order)]:
+            column = f"scp_codes (by {source} of scp_statements.csv)" if self._published else prepared
+            raise DataError(
+                f"{self.root / self._labels_file}: column {column}: {len(wrong)} of {len(rows)} rows have an unknown {label_set}: "
+                f"{', '.join(sorted(set().union(*wrong)))}; known are {', '.join(order)}"
+            )
         return pd.Series([sorted(set(names), key=order.index) or None for names in found], dtype=object)
 
 
@@ -185,6 +195,19 @@ def _csv(path: Path, needed: Iterable[str], index_col: int | None = None) -> pd.
         raise DataError(
             f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
         )
+    return table
+
+
+def _records(path: Path, needed: list[str]) -> pd.DataFrame:
+    """A table of records: _WHOLE columns as int64, _NUMBERS as float64 with NaN for unknown. DataError: file, column, number of rows."""
+    table = _csv(path, needed)
+    for column in (name for name in needed if name in (*_WHOLE, *_NUMBERS)):
+        numbers, whole = pd.to_numeric(table[column], errors="coerce"), column in _WHOLE
+        wrong = numbers % 1 != 0 if whole else numbers.isna() & table[column].notna()
+        if count := int(wrong.sum()):
+            kind = "whole number" if whole else "number"
+            raise DataError(f"{path}: column {column}: no {kind} in {count} of {len(table)} rows")
+        table[column] = numbers.astype("int64" if whole else "float64")
     return table
 
 

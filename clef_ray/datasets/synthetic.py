@@ -52,6 +52,7 @@ class Synthetic:
 
     label_sets: ClassVar[Mapping[str, tuple[str, ...]]] = {"diagnosis": cohort.DIAGNOSES}
     headline: ClassVar[str] = "diagnosis"
+    signature: ClassVar[tuple[str, ...]] = ()
     citation: ClassVar[str] = (
         "clef_ray synthetic cohort; model after McSharry et al., IEEE Trans Biomed Eng 2003;50:289."
     )

@@ -16,7 +16,7 @@ from torch import nn
 from clef_ray.augment import preprocess
 from clef_ray.config import Run, from_dict
 from clef_ray.datasets import LEADS
-from clef_ray.distributed import load_state, pick_device
+from clef_ray.distributed import exact_float32, load_state, pick_device
 from clef_ray.errors import DataError, StorageError
 from clef_ray.registry import unknown
 from clef_ray.signal.filters import resample
@@ -31,6 +31,7 @@ class Embedder:
     """An encoder with the preprocessing it was trained with."""
 
     def __init__(self, encoder: nn.Module, run: Run, device: str = "auto") -> None:
+        exact_float32()
         self.run = run
         self.device = pick_device(device)
         self.encoder = encoder.to(self.device).eval()
@@ -87,7 +88,7 @@ class Embedder:
         if lead not in LEADS:
             raise unknown("lead", lead, LEADS)
         trained = self.run.views.lead
-        if trained not in ("random", lead) and self.run.optimiser.epochs > 0:
+        if trained not in ("random", lead) and self.run.epochs > 0:
             warnings.warn(
                 f"this encoder was pretrained on lead {trained} only and is used on lead {lead}", stacklevel=3
             )

@@ -6,8 +6,9 @@ There is no published definition. Three statistics, none of which fits a test la
     readout  does the readout carry over?      Spearman(ridge(z), r), the ridge fitted on training patients
     axis     is risk one direction?            Spearman(z . axis, r), axis = mean(top risk decile) - mean(bottom decile) in training
 
-Controls beside them: `rsa_partial` (given |age difference| and |sex difference|), `rsa_age` (age alone instead of the embedding),
-`rsa_permuted` and `readout_permuted` (risks permuted over patients; the interval of the latter goes over 100 permutations, too).
+Controls beside each of them: `<name>_age` (age alone instead of the embedding) and `<name>_permuted` (risks permuted over patients; for
+readout and axis those of training, and the interval goes over 100 permutations, too). `rsa_partial`: given |age difference| and |sex
+difference|.
 """
 
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ MOST_MANTEL = 700
 #: Pairs whose embeddings are gathered at once; bounds memory.
 PAIR_CHUNK = 8192
 
-#: Readouts fitted on permuted risks; the resamples go round them.
+#: Readouts and axes fitted on permuted risks; the resamples go round them.
 PERMUTED_FITS = 100
 
 #: A partial correlation needs this share of each rank variance left after age and sex.
@@ -68,7 +69,7 @@ def zero_shot(
     features_ND: one row per record of `table`; risk_N: the score in %, NaN where it is unknown. Records whose risk, age or sex is
     unknown are left out, so that every statistic and its control see the same records.
 
-    Estimates: `rsa`, `rsa_partial`, `rsa_age`, `rsa_permuted`, `readout`, `readout_permuted`, `axis`. Extras: `coverage` (share of
+    Estimates: `rsa`, `readout` and `axis`, each also with `_age` and `_permuted`, and `rsa_partial`. Extras: `coverage` (share of
     test records used), `n_test`, `rsa_p` (one-sided Mantel). Fewer than 20 patients or a constant risk: skipped with the reason.
     Raises DataError for non-finite features, risks that do not match the table, or a patient on two sides of the split.
     """
@@ -218,18 +219,39 @@ def _source_statistics(
     scaler = StandardScaler().fit(source.z)
     source_ND, target_ND = scaler.transform(source.z), scaler.transform(target.z)
     ridge = RidgeCV(ALPHAS).fit(source_ND, source.risk)
-    low, high = np.quantile(source.risk, [0.1, 0.9])
-    axis_D = source.z[source.risk >= high].mean(axis=0) - source.z[source.risk <= low].mean(axis=0)
     rng = np.random.default_rng([seed, 4])
     shuffled = [permute_over_patients(source.risk, source.patient, rng) for _ in range(PERMUTED_FITS)]
-    ignorant = Ridge(ridge.alpha_).fit(source_ND, np.column_stack(shuffled)).predict(target_ND)
-    # One permuted readout points somewhere, and that may happen to follow risk. Each resample takes the next one, so that the
-    # control's interval holds what a readout reaches that learnt from nothing, and not only the luck of the test patients.
-    permuted_B = np.empty(len(weights_BN))
-    for k, score_N in enumerate(ignorant.T[: len(weights_BN)]):
-        permuted_B[k::PERMUTED_FITS] = weighted_spearman(score_N, target.risk, weights_BN[k::PERMUTED_FITS])
+    blind_readouts = Ridge(ridge.alpha_).fit(source_ND, np.column_stack(shuffled)).predict(target_ND)
+    blind_axes = target.z @ np.column_stack([_axis(source.z, risk_N) for risk_N in shuffled])
+    # Ranks of a monotone function of age are ranks of age: whatever is learnt from age alone, readout or axis, is this.
+    age_B = weighted_spearman(target.age, target.risk, weights_BN)
     return {
         "readout": weighted_spearman(ridge.predict(target_ND), target.risk, weights_BN),
-        "readout_permuted": permuted_B,
-        "axis": weighted_spearman(target.z @ axis_D, target.risk, weights_BN),
+        "readout_age": age_B,
+        "readout_permuted": _in_turn(blind_readouts, target.risk, weights_BN),
+        "axis": weighted_spearman(target.z @ _axis(source.z, source.risk), target.risk, weights_BN),
+        "axis_age": age_B,
+        "axis_permuted": _in_turn(blind_axes, target.risk, weights_BN),
     }
+
+
+def _axis(z_ND: NDArray[np.float64], risk_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From the lowest decile of risk to the highest, [D]."""
+    low, high = np.quantile(risk_N, [0.1, 0.9])
+    axis_D: NDArray[np.float64] = z_ND[risk_N >= high].mean(axis=0) - z_ND[risk_N <= low].mean(axis=0)
+    return axis_D
+
+
+def _in_turn(
+    score_NF: NDArray[np.float64], risk_N: NDArray[np.float64], weights_BN: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Spearman with risk where each weighting takes the next of the F fits, [B].
+
+    One fit on permuted risks points somewhere, and that may happen to follow risk. Going round them, the interval holds what is reached
+    by learning from nothing, and not only the luck of the test patients.
+    """
+    spearman_B = np.empty(len(weights_BN))
+    fits = score_NF.shape[1]
+    for k, score_N in enumerate(score_NF.T[: len(weights_BN)]):
+        spearman_B[k::fits] = weighted_spearman(score_N, risk_N, weights_BN[k::fits])
+    return spearman_B

@@ -2,7 +2,8 @@
 
 To add a loss: write `losses/my_loss.py` with a class `MyLoss` whose constructor's parameters are its options, with
 `uses_risk`, and with `__call__(z_all, rows, pairs) -> list[Term]`. It sees every embedding of the global batch and
-returns the sums over the anchors `rows` only; training adds the sums of all workers. Take negatives from
+returns the sums over the anchors `rows` only; training adds the sums of all workers. A loss with `uses_risk = True` also
+has `reference(risk_N) -> RiskReference`, asked once for the training patients' risks. Take negatives from
 `_negatives` and similarities from `_contrast`, and test the loss against an explicit loop over pairs. The contract
 tests find it by its file name.
 """

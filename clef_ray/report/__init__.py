@@ -23,8 +23,9 @@ __all__ = ["Comparison", "compare", "print_comparison", "write_report"]
 def write_report(
     store: Store, plan: Plan, outcomes: Sequence[Outcome], lineage: Mapping[str, str]
 ) -> dict[str, str]:
-    """Write `<ablation>/report.html`, `curve-<metric>.png`, `training.png` and `table.csv` below `store`; returns name -> path or URI.
+    """Write report.html, curve-<metric>.png, training.png and table.csv into `<ablation>-<plan's fingerprint>/`; returns name -> path or URI.
 
+    Another plan (other data, arms, settings, --smoke) has another folder, so that no comparison overwrites another.
     Figures for which there is nothing to draw are left out. Raises StorageError where the store cannot be written.
     """
     comparison = compare(plan, outcomes)
@@ -38,7 +39,7 @@ def write_report(
         "table.csv": _table(outcomes).encode(),
         **{name: png for name, (_, png) in images.items()},
     }
-    folder = store.child(plan.ablation.name)
+    folder = store.child(f"{plan.ablation.name}-{plan.fingerprint()[:8]}")
     for name, content in files.items():
         folder.write_bytes(name, content)
     return {name: folder.path(name) for name in files}

@@ -14,7 +14,9 @@ from clef_ray.report.rows import Estimates, Interval, Row, Trend, cell, differen
 
 @dataclass(frozen=True)
 class Comparison:
-    """The rows in the plan's order, the trends along the axis, how many differences were looked at, and all of it in words."""
+    """The rows in the plan's order, the trends along the axis, how many differences were looked at, all of it in words, and the command
+    for a larger budget (empty where the ablation names none).
+    """
 
     ablation: Ablation
     rows: tuple[Row, ...]
@@ -22,6 +24,7 @@ class Comparison:
     comparisons: int
     answer: str
     caveats: tuple[str, ...]
+    larger: str
 
     def csv(self) -> str:
         """One line per arm and headline metric."""
@@ -82,20 +85,30 @@ def compare(plan: Plan, outcomes: Sequence[Outcome]) -> Comparison:
         if m in r.cells and r.cells[m].difference
     }
     pairs |= {(name, t.reference, ablation.headline[0]) for t in trends for name in t.differences}
-    caveats = wording.caveats(ablation, rows, len(pairs))
-    return Comparison(ablation, rows, trends, len(pairs), wording.answer(ablation, trends), caveats)
+    caveats = wording.caveats(plan, rows, len(pairs))
+    answer = wording.answer(ablation, trends)
+    return Comparison(ablation, rows, trends, len(pairs), answer, caveats, wording.larger(plan))
 
 
 def _estimates(arm: Arm, outcomes: Sequence[Outcome]) -> Estimates:
-    """Only finite values: NaN means that the metric could not be computed."""
+    """Only finite values: NaN means that the metric could not be computed.
+
+    Seeds that are the same run count once: a run that agrees with itself says nothing about the spread over seeds.
+    """
     found: dict[int, Mapping[str, Estimate | float]] = {}
-    for outcome in outcomes:
-        if outcome.trial.arm.name == arm.name and outcome.state == "COMPLETE":
+    seen: set[str] = set()
+    for outcome in _complete(arm, outcomes):
+        if (run := outcome.trial.run.fingerprint()) not in seen:
+            seen.add(run)
             whole: dict[str, Estimate | float] = {}
             for result in outcome.results.values():
                 whole |= {**result.estimates, **result.extras}
             found[outcome.trial.seed] = {name: e for name, e in whole.items() if math.isfinite(point(e))}
     return found
+
+
+def _complete(arm: Arm, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return [o for o in outcomes if o.trial.arm.name == arm.name and o.state == "COMPLETE"]
 
 
 def _row(plan: Plan, arm: Arm, outcomes: Sequence[Outcome], by_arm: Mapping[str, Estimates]) -> Row:
@@ -108,7 +121,7 @@ def _row(plan: Plan, arm: Arm, outcomes: Sequence[Outcome], by_arm: Mapping[str,
                 cells[metric] = replace(cells[metric], difference=difference(own, base, metric))
     planned = sum(t.arm.name == arm.name for t in plan.trials)
     failed = sum(o.trial.arm.name == arm.name and o.state == "FAILED" for o in outcomes)
-    return Row(arm, planned, len(own), failed, cells)
+    return Row(arm, planned, len(_complete(arm, outcomes)), failed, cells)
 
 
 def _trends(ablation: Ablation, rows: Sequence[Row], by_arm: Mapping[str, Estimates]) -> list[Trend]:

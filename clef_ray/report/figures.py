@@ -37,8 +37,8 @@ def curve(comparison: Comparison, metric: str) -> bytes | None:
         return None
     figure, axes = _canvas()
     for index, family in enumerate(dict.fromkeys(row.arm.family for row, _, _ in placed)):
-        points = sorted((x, cell) for row, x, cell in placed if row.arm.family == family)
-        _family(axes, index, family, points)
+        points = [(x, cell) for row, x, cell in placed if row.arm.family == family]
+        _family(axes, index, family, sorted(points, key=lambda point: point[0]))
     _levels(axes, _controls(comparison, metric))
     ticks = sorted({x for _, x, _ in placed})
     if ticks[0] > 0 and ticks[-1] / ticks[0] >= 8:

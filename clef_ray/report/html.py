@@ -10,7 +10,7 @@ from clef_ray.ablation import Arm, Outcome, Plan
 from clef_ray.config import flatten, to_dict
 from clef_ray.report.comparison import Comparison
 from clef_ray.report.rows import Interval
-from clef_ray.report.wording import LEGEND, larger, number, signed
+from clef_ray.report.wording import LEGEND, number, signed
 
 
 def page(
@@ -44,7 +44,6 @@ def page(
         trials=len(plan.trials),
         runs=len(plan.unique()),
         legend=LEGEND,
-        larger=larger(plan.ablation),
         figures=figures,
         lineage={k: v for k, v in lineage.items() if k != "command"} | {"data_fingerprint": plan.data},
         command=lineage.get("command", ""),
@@ -89,15 +88,12 @@ def _other_metrics(comparison: Comparison) -> list[str]:
 
 
 def _costs(plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
-    """Arm -> mean seconds per trial by kind. A trial that shares another one's run trained nothing."""
+    """Arm -> kind -> mean seconds over the trials that measured it; a trial that shares another one's run trained nothing."""
     costs = {}
     for arm in dict.fromkeys(t.arm.name for t in plan.trials):
-        own = [o.seconds for o in outcomes if o.trial.arm.name == arm and o.shared_with is None and o.seconds]
-        costs[arm] = (
-            {kind: fmean(s.get(kind, 0.0) for s in own) for kind in ("pretrain", "evaluate", "wall")}
-            if own
-            else {}
-        )
+        own = [o.seconds for o in outcomes if o.trial.arm.name == arm and o.shared_with is None]
+        kinds = {kind: [s[kind] for s in own if kind in s] for kind in ("pretrain", "evaluate", "wall")}
+        costs[arm] = {kind: fmean(seconds) for kind, seconds in kinds.items() if seconds}
     return costs
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from clef_ray.report.comparison import Comparison
 from clef_ray.report.rows import Interval, Row
-from clef_ray.report.wording import LEGEND, larger, number, signed
+from clef_ray.report.wording import LEGEND, number, signed
 
 _VALUE = 18  # characters of a value with its interval and mark, and the column's frame
 _TEXT = 100
@@ -27,9 +27,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(Text.assemble("\n", ("Answer. ", "bold"), comparison.answer, "\n"), width=width)
     for caveat in comparison.caveats:
         console.print(Text(f"· {caveat}"), width=width)
-    if command := larger(comparison.ablation):
+    if comparison.larger:
         console.print(
-            Text(f"· A larger budget: {command}"), soft_wrap=True
+            Text(f"· A larger budget: {comparison.larger}"), soft_wrap=True
         )  # unbroken, so that it can be copied
 
 

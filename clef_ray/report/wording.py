@@ -1,13 +1,15 @@
 """The comparison in words: derived from its rows and trends alone, and never saying more than both intervals do."""
 
+import re
+import shlex
 from collections.abc import Sequence
 
-from clef_ray.ablation import Ablation
+from clef_ray.ablation import Ablation, Plan
 from clef_ray.report.rows import Difference, Row, Trend
 
 LEGEND = (
     "▲ above / ▼ below the base arm where both 95 % intervals of the paired difference exclude 0: the t interval over seeds and the patient "
-    "bootstrap. – : no interval (one seed has no spread)."
+    "bootstrap. – : no interval (one seed has no spread, nor have seeds that are the same run)."
 )
 
 
@@ -37,14 +39,20 @@ def answer(ablation: Ablation, trends: Sequence[Trend]) -> str:
     return "; ".join(parts) + "."
 
 
-def larger(ablation: Ablation) -> str:
-    """The command for a larger budget, empty where the ablation names none."""
-    return f"python experiments/{ablation.name}.py {ablation.larger}" if ablation.larger else ""
+def larger(plan: Plan) -> str:
+    """The command for a larger budget, empty where the ablation names none; on the user's own data where those are not synthetic."""
+    arguments = plan.ablation.larger
+    if arguments and plan.data_name.partition(":")[0] != "synthetic":
+        rest = re.sub(r"(?<!\S)--data[ =]\S+\s*", "", arguments)
+        arguments = f"--data {shlex.quote(plan.data_name)} {rest}".rstrip()
+    return f"python experiments/{plan.ablation.name}.py {arguments}" if arguments else ""
 
 
-def caveats(ablation: Ablation, rows: Sequence[Row], comparisons: int) -> tuple[str, ...]:
+def caveats(plan: Plan, rows: Sequence[Row], comparisons: int) -> tuple[str, ...]:
     """What a reader must know before believing a mark, one note each."""
-    notes = []
+    ablation, notes = plan.ablation, []
+    if plan.smoke:
+        notes.append("This was a --smoke run: its numbers show that everything works and mean nothing.")
     planned, failed, missing = (
         sum(c) for c in zip(*((r.planned, r.failed, r.missing) for r in rows), strict=True)
     )
@@ -52,7 +60,7 @@ def caveats(ablation: Ablation, rows: Sequence[Row], comparisons: int) -> tuple[
         notes.append(
             f"{failed} failed and {missing} missing of {planned} trials; every number rests on the others."
         )
-    if max(r.complete for r in rows) < 2:
+    if max((len(cell.values) for row in rows for cell in row.cells.values()), default=0) < 2:
         notes.append(
             "One seed has no spread: no interval over seeds and no mark is possible. Use at least 3 seeds."
         )

@@ -3,7 +3,7 @@
     <folder>/plan.json            what is being ingested; written first, so that a second start knows what it continues
     <folder>/part-00000.parquet   up to 500 records; part-00000.json beside it (digest, counts, quarantine) says it is complete
     <folder>/quarantine.parquet   records that cannot be used: record, patient, reason, detail
-    <folder>/manifest.json        written last: only with it a folder is a shard folder
+    <folder>/manifest.json        written last: only with it a folder is a shard folder, and nothing is read anew
 
 A record's signal is its raw int16 samples, little-endian, row-major [leads, samples], as one fixed-size binary value, with gain and
 baseline per lead: `(raw - baseline) / gain` is mV. Covariates are float64 with NaN for unknown; scores are never stored. fs, leads and label

@@ -63,6 +63,7 @@ class Plan:
     def begin(self, store: Store) -> list[str]:
         """Claim the folder and return the parts still to be written; none where the ingestion is complete.
 
+        Before the manifest is written, parts that lack files are among them: a download may have gone on meanwhile.
         DataError: the folder holds something else, or an ingestion with other parameters (the first that differs is named).
         """
         mine = json.loads(canonical(self.identity))
@@ -78,14 +79,23 @@ class Plan:
             )
         else:
             store.write_bytes(PLAN, canonical(self.identity))
-        present = store.list()
-        return [file for file in self.files if file not in present or sidecar(file) not in present]
+        written = set(store.list())
+        return [
+            file
+            for file in self.files
+            if not {file, sidecar(file)} <= written
+            or (MANIFEST not in written and PartSummary.load(store, file).lacks_files)
+        ]
 
     def carry_out(self, store: Store, max_bad: float, write: Callable[[list[str]], None]) -> Manifest:
-        """Have `write` write the parts that are missing, by name, then finish; return the manifest at once where all is done."""
+        """Have `write` write the parts that are missing, by name, then finish. Where all is done, the parts are verified (DataError: one
+        was changed) and nothing is read from the dataset again: files put right after that need a new folder.
+        """
         pending = self.begin(store)
         if not pending and store.exists(MANIFEST):
-            return Manifest.load(store.uri)
+            manifest = Manifest.load(store.uri)
+            manifest.verify(store.uri)
+            return manifest
         write(pending)
         return self.finish(store, max_bad)
 
@@ -130,7 +140,8 @@ def ingest_local(
     max_bad: float = 0.05,
     on_part: Callable[[PartSummary], None] | None = None,
 ) -> Manifest:
-    """Ingest in this process. Finished parts are skipped, so a second start goes on, or returns at once where all is done.
+    """Ingest in this process. Finished parts are skipped, so a second start goes on; where all is done it only verifies the parts, and
+    files put right later need a new folder.
 
     out: path or URI of the shard folder. max_bad: largest share of records that may be quarantined. on_part: told of each part written.
     """
@@ -195,6 +206,7 @@ def _check_share(reasons: Mapping[str, int], total: int, max_bad: float, store: 
         )
         raise DataError(
             f"{bad} of {total} records ({bad / total:.1%}) cannot be used, more than the {max_bad:.1%} allowed (max_bad): {main}. "
-            f"Each is listed in {store.path(QUARANTINE)}. Nothing was deleted: allow more and start again, or put the files right "
-            "and ingest into a new folder."
+            f"Each is listed in {store.path(QUARANTINE)}. Nothing was deleted: once files that were missing are there, start the same "
+            "command again and it reads them; files that were put right in another way need a new folder. To allow more: "
+            f"`clef-ray ingest ... --out {store.path()} --max-bad SHARE`."
         )

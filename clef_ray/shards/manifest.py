@@ -89,7 +89,8 @@ class Manifest:
         ]
         if wrong:
             raise DataError(
-                f"{folder}: {len(wrong)} of {len(self.parts)} parts are missing or changed: {', '.join(wrong)}"
+                f"{folder}: {len(wrong)} of {len(self.parts)} parts are missing or changed: {', '.join(wrong)}; "
+                "delete these parts and start the same ingestion again"
             )
 
 

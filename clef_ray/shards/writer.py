@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from clef_ray.datasets import Dataset, Signal, UnreadableError
+from clef_ray.datasets import MISSING_FILE, Dataset, Signal, UnreadableError
 from clef_ray.shards.manifest import Part, digest
 from clef_ray.shards.schema import ROW_GROUP, encode, part_schema, table_columns
 from clef_ray.signal.quality import problem
@@ -34,6 +34,11 @@ class PartSummary:
 
     part: Part
     quarantined: tuple[Quarantined, ...]
+
+    @property
+    def lacks_files(self) -> bool:
+        """Whether a record was set aside only because its file was not there."""
+        return any(row.reason == MISSING_FILE for row in self.quarantined)
 
     def to_bytes(self) -> bytes:
         return json.dumps(asdict(self), indent=1).encode()

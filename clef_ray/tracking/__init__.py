@@ -4,6 +4,7 @@ Order of calls: open_ablation, then per trial open_trial / log_epochs / close_tr
 Every call may be repeated, also by a later process: a second start of the same plan continues the same record.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -63,6 +64,14 @@ class NullTracker:
     def close_ablation(self, comparison: Summary, files: Mapping[str, str]) -> None: ...
 
     def interrupt(self) -> None: ...
+
+
+def public(text: str) -> str:
+    """The text with `***` for the password of a URI in it (postgresql://user:password@host/db): fit for a log or a record.
+
+    Everything up to the last `@` is hidden, since some drivers take a password with `/` or `@` in it as it is.
+    """
+    return re.sub(r"(://[^/:@\s]*:)\S*@", r"\1***@", text)
 
 
 def default_uri(storage: Store) -> str:

@@ -29,8 +29,8 @@ from clef_ray.ablation import Outcome, Plan, Trial
 from clef_ray.config import flatten, to_dict
 from clef_ray.errors import TrackingError
 from clef_ray.store import Store
-from clef_ray.tracking import Summary
-from clef_ray.tracking.reach import public, reach, sqlite_path
+from clef_ray.tracking import Summary, public
+from clef_ray.tracking.reach import reach, sqlite_path
 
 _BATCH = 1000  # MLflow's own limit of metrics in one call
 _TEXT = 5000  # MLflow refuses tags and parameters of more than 6000 characters
@@ -48,7 +48,7 @@ def _errors(uri: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        raise TrackingError(f"MLflow at {public(uri)}: {str(error).splitlines()[0]}") from error
+        raise TrackingError(f"MLflow at {public(uri)}: {public(str(error).splitlines()[0])}") from error
     except ModuleNotFoundError as error:
         raise TrackingError(
             f"MLflow at {public(uri)} needs the Python package {error.name!r}: install it"
@@ -68,7 +68,7 @@ class _Child:
     run_id: str
     status: str
     metrics: dict[str, float]
-    epoch: int = -1
+    epochs: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -121,7 +121,7 @@ class MlflowTracker:
     def log_epochs(self, trial: Trial, rows: Sequence[Mapping[str, float]]) -> None:
         with _errors(self.uri):
             child = self._child(trial)
-            new = [row for row in rows if row["epoch"] > child.epoch]
+            new = [row for row in rows if int(row["epoch"]) not in child.epochs]
             if new:
                 now = _now()
                 metrics = [
@@ -131,7 +131,7 @@ class MlflowTracker:
                     if name != "epoch" and math.isfinite(value)
                 ]
                 self._batch(child.run_id, metrics, {})
-                child.epoch = int(max(row["epoch"] for row in new))
+                child.epochs.update(int(row["epoch"]) for row in new)
 
     def close_trial(self, outcome: Outcome) -> None:
         self.open_trial(outcome.trial)
@@ -220,10 +220,11 @@ class MlflowTracker:
         return _Child(run.info.run_id, "RUNNING", {})
 
     def _recall(self, run: Run) -> _Child:
-        trained = [name for name in run.data.metrics if name.startswith("train/")]
-        history = self._client.get_metric_history(run.info.run_id, trained[0]) if trained else []
-        epoch = max((metric.step for metric in history), default=-1)
-        return _Child(run.info.run_id, run.info.status, dict(run.data.metrics), epoch)
+        run_id, metrics = run.info.run_id, dict(run.data.metrics)
+        trained = [name for name in metrics if name.startswith("train/")]
+        # Every metric, since one that was not finite in an epoch has no entry there.
+        epochs = {m.step for name in trained for m in self._client.get_metric_history(run_id, name)}
+        return _Child(run_id, run.info.status, metrics, epochs)
 
     def _find(self, experiment: str, tags: Mapping[str, str]) -> list[Run]:
         """Active runs with all these tags, the oldest first."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from clef_ray.errors import TrackingError
+from clef_ray.tracking import public
 
 _ANSWER_SECONDS = 5.0  # how long a server may take to say that it is there
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -17,11 +18,16 @@ _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 def reach(uri: str) -> None:
     """Knock at the store (SQLite file, database or HTTP server). Raises TrackingError that names it and says what to do."""
-    parts = urlsplit(uri)
+    shown = public(uri)
+    parts = urlsplit(shown)  # so that no parser's complaint can quote the password
     remedy = "start it, correct --tracking-uri, or leave that out to record in SQLite below the storage"
     try:
         if parts.scheme in ("http", "https"):
-            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_ANSWER_SECONDS):  # noqa: S310 - scheme checked above
+            # Without user and password, which urllib would take for a part of the host; MLflow itself sends them.
+            knock = parts._replace(
+                netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path.rstrip('/')}/health"
+            )
+            with urllib.request.urlopen(knock.geturl(), timeout=_ANSWER_SECONDS):  # noqa: S310 - scheme checked above
                 return
         if parts.scheme == "sqlite":
             remedy = "choose a folder that can be written: --tracking-uri sqlite:////absolute/path/mlflow.db"
@@ -32,12 +38,10 @@ def reach(uri: str) -> None:
     except urllib.error.HTTPError as error:
         if error.code not in (401, 403):  # a proxy that wants MLflow's credentials is an answer
             raise TrackingError(
-                f"{uri} answers, but not as an MLflow server (HTTP {error.code} at /health): {remedy}"
+                f"{shown} answers, but not as an MLflow server (HTTP {error.code} at /health): {remedy}"
             ) from error
     except (OSError, ValueError, http.client.HTTPException, sqlite3.Error) as error:
-        raise TrackingError(
-            f"the tracking store {public(uri)} does not answer ({error}): {remedy}"
-        ) from error
+        raise TrackingError(f"the tracking store {shown} does not answer ({error}): {remedy}") from error
 
 
 def _reach_sqlite(uri: str) -> None:
@@ -51,9 +55,3 @@ def _reach_sqlite(uri: str) -> None:
 def sqlite_path(uri: str) -> Path:
     """The database file of a sqlite:/// URI, absolute."""
     return Path(uri.removeprefix("sqlite:///")).absolute()
-
-
-def public(uri: str) -> str:
-    """The URI without a password."""
-    parts = urlsplit(uri)
-    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri

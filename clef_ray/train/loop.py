@@ -21,13 +21,14 @@ from clef_ray.config import Optimiser, Run, to_dict
 from clef_ray.distributed import (
     CHECKPOINT,
     Context,
+    exact_float32,
     gather_views,
     load_state,
     save_state,
     sum_gradients,
     sum_over_workers,
 )
-from clef_ray.errors import ClefRayError
+from clef_ray.errors import ClefRayError, ConfigError
 from clef_ray.losses import Pairs, RiskReference, Term, mean
 from clef_ray.randomness import fold
 from clef_ray.registry import ENCODERS, LOSSES, METHODS
@@ -74,6 +75,18 @@ def build_encoder(run: Run) -> nn.Module:
     return encoder
 
 
+def _refuse_per_worker_state(encoder: nn.Module, context: Context) -> None:
+    """A run's result may not depend on the number of workers; these layers see one worker's share of the batch only."""
+    if context.world_size == 1:
+        return
+    for module in encoder.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.Dropout):
+            raise ConfigError(
+                f"encoder: {type(module).__name__} works on each worker's share of the batch, so {context.world_size} workers would give "
+                "another result than one; use one worker, or norm=none and dropout=0"
+            )
+
+
 def learning_rate(optimiser: Optimiser, epoch: float) -> float:
     """Linear warm-up over warmup_epochs, then cosine from lr to lr_min at the last epoch; epoch counts fractions."""
     if epoch < optimiser.warmup_epochs:
@@ -96,7 +109,9 @@ class Trainer:
 
     def __post_init__(self) -> None:
         assert self.run.loss is not None, "canonical() fills in the loss"
+        exact_float32()
         self.encoder = build_encoder(self.run).to(self.context.device)
+        _refuse_per_worker_state(self.encoder, self.context)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(fold("heads", self.run.seed))
             heads = self.run.method.build(METHODS).heads(int(self.encoder.dim))  # type: ignore[arg-type]

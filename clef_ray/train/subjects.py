@@ -34,19 +34,28 @@ class Subjects:
 
 
 def subjects(run: Run, table: pd.DataFrame) -> Subjects:
-    """The corpus' patients with the run's score and imputation; a run that uses no risk gets NaN for everyone."""
+    """The training patients with the run's score and imputation; everyone else, and everyone where no risk is used, has NaN.
+
+    A score option `seed` that is None is the run's seed, so that seeds differ in their permutation too.
+    """
     patients = table["patient"].to_numpy(dtype=str)
     codes = np.unique(patients, return_inverse=True)[1].astype(np.int64)
+    risk_N, completeness_N = np.full(len(table), np.nan), np.zeros(len(table))
     if run.score is None:
-        return Subjects(codes, np.full(len(table), np.nan), np.zeros(len(table)))
-    covariates = {name: table[name].to_numpy(dtype=np.float64) for name in COVARIATES}
-    found = risk(run.score.build(SCORES), covariates, patients, run.imputation)
+        return Subjects(codes, risk_N, completeness_N)
+    options = dict(run.score.options)
+    if "seed" in options and options["seed"] is None:
+        options["seed"] = run.seed
+    rows = training_rows(run, table)
+    covariates = {name: table[name].to_numpy(dtype=np.float64)[rows] for name in COVARIATES}
+    found = risk(SCORES.get(run.score.name)(**options), covariates, patients[rows], run.imputation)
+    risk_N[rows], completeness_N[rows] = found.value_N, found.completeness_N
     if not np.isfinite(found.value_N).any():
         raise DataError(
-            f"score {run.score.name!r} is unknown for every one of the {len(table)} records: "
+            f"score {run.score.name!r} is unknown for every one of the {len(rows)} training records: "
             f"none has all of its required fields; imputation is {run.imputation!r}"
         )
-    return Subjects(codes, found.value_N, found.completeness_N)
+    return Subjects(codes, risk_N, completeness_N)
 
 
 def training_rows(run: Run, table: pd.DataFrame) -> NDArray[np.int64]:

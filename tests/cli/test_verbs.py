@@ -42,10 +42,8 @@ def test_the_examples_work_as_printed(tmp_path):
     assert manifest["patients"] == 500
     trained = clef_ray(*example("pretrain"), cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
-    run = trained.stdout.strip().splitlines()[-1]
-    judged = clef_ray(
-        *[run if word == "storage/runs/RUN" else word for word in example("evaluate")], "--json", cwd=tmp_path
-    )
+    assert (tmp_path / trained.stdout.strip().splitlines()[-1] / "encoder.pt").exists()
+    judged = clef_ray(*example("evaluate"), "--json", cwd=tmp_path)
     assert judged.returncode == 0, judged.stderr
     metrics = json.loads(judged.stdout)
     assert 0.5 < metrics["probe/auroc"] <= 1

@@ -1,12 +1,17 @@
 """Ingestion on Ray: the same folder as without it."""
 
+import os
+import pickle
+from pathlib import Path
+
 import pytest
 from ptbxl_folder import lr, write_ptbxl
 
+from clef_ray.cluster import ingest as module
 from clef_ray.cluster.ingest import ingest
 from clef_ray.datasets.ptbxl import Ptbxl
 from clef_ray.errors import ConfigError, StorageError
-from clef_ray.shards import ingest_local
+from clef_ray.shards import ingest_local, load_corpus
 
 
 @pytest.mark.ray
@@ -48,3 +53,20 @@ def test_wrong_options_are_refused_before_anything_starts(tmp_path):
     with pytest.raises(ConfigError, match=r"Available: 100, 500"):
         ingest("ptbxl", {"root": "x", "fs": 250}, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_relative_paths_count_from_the_driver_and_not_from_the_worker(tmp_path, monkeypatch):
+    write_ptbxl(tmp_path / "in", n=4)
+    (tmp_path / "worker").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def elsewhere(plan, files, task, progress):
+        os.chdir(tmp_path / "worker")
+        for file in files:
+            assert task({"file": file, "rows": pickle.dumps(plan.rows(file))})["error"] == b""
+        os.chdir(tmp_path)
+
+    monkeypatch.setattr(module, "_write_parts", elsewhere)
+    assert ingest("ptbxl", {"root": "in"}, "out").records == 4
+    assert len(load_corpus("out", 100).table) == 4
+    assert list(Path("worker").iterdir()) == []

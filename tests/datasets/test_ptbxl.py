@@ -218,6 +218,47 @@ def test_an_empty_table_and_unreadable_statements_are_data_errors(tmp_path):
         Ptbxl(str(folder)).table()
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("age", "forty", r"ptbxl_database\.csv: column age: no number in 2 of 8 rows"),
+        ("height", "tall", r"ptbxl_database\.csv: column height: no number in 2 of 8 rows"),
+        ("patient_id", np.nan, r"ptbxl_database\.csv: column patient_id: no whole number in 2 of 8 rows"),
+        ("strat_fold", 2.5, r"ptbxl_database\.csv: column strat_fold: no whole number in 2 of 8 rows"),
+        ("ecg_id", "x", r"ptbxl_database\.csv: column ecg_id: no whole number in 2 of 8 rows"),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_with_file_column_and_rows(tmp_path, column, value, message):
+    folder = write_ptbxl(tmp_path, n=8)
+    table = pd.read_csv(folder / "ptbxl_database.csv").astype({column: object})
+    table.loc[[2, 5], column] = value
+    table.to_csv(folder / "ptbxl_database.csv", index=False)
+    with pytest.raises(DataError, match=message):
+        Ptbxl(str(folder)).table()
+
+
+def test_an_unknown_class_is_told_in_both_layouts(tmp_path):
+    folder = write_ptbxl(tmp_path, n=8)
+    statements = folder / "scp_statements.csv"
+    whole = statements.read_text()
+    statements.write_text(whole.replace("HYP,LVH", "HYPER,LVH"))
+    with pytest.raises(
+        DataError, match=r"scp_codes \(by diagnostic_class of scp_statements\.csv\): 2 of 8 rows .*: HYPER;"
+    ):
+        Ptbxl(str(folder)).table()
+    statements.write_text(whole)
+    table = pd.read_csv(folder / "ptbxl_database.csv")
+    table[["ecg_id", "age", "sex"]].to_csv(folder / "age_sex_8.csv", index=False)
+    prepared = table.assign(super_class="NORM", sub_class="NORM", rhythm="SR", form="")
+    prepared.loc[[0, 1, 2], "rhythm"] = "SR XYZ"
+    prepared.drop(columns=["age", "sex"]).to_csv(folder / "ptbxl_labels_8.csv", index=False)
+    with pytest.raises(
+        DataError,
+        match=r"ptbxl_labels_8\.csv: column rhythm: 3 of 8 rows have an unknown rhythm: XYZ; known are SR",
+    ):
+        Ptbxl(str(folder)).table()
+
+
 @pytest.mark.realdata
 def test_the_partial_layout_holds_what_its_provenance_says(realdata):
     dataset = Ptbxl(str(realdata / "ptbxl_subset"))

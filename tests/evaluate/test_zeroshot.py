@@ -57,9 +57,25 @@ def test_readout_and_axis_find_a_linear_direction(table):
     result = zero_shot(z, risk, table, permutations=9, n_boot=200)
     assert result.estimates["readout"].value > 0.99
     assert result.estimates["axis"].value > 0.99
-    ignorant = result.estimates["readout_permuted"]
-    assert ignorant.low < -0.3
-    assert ignorant.high > 0.3
+    for name in ("readout_permuted", "axis_permuted"):
+        ignorant = result.estimates[name]
+        assert ignorant.low < -0.3
+        assert ignorant.high > 0.3
+
+
+def test_readout_and_axis_stand_beside_age_alone(table):
+    """Age's own Spearman with the risk of the test patients, whatever the embedding; resampled with the embedding's patients."""
+    rng = np.random.default_rng(4)
+    age = table.age.to_numpy()
+    risk = age + 10 * rng.normal(size=400)
+    result = zero_shot(age[:, None] * [1.0, -2.0], risk, table, permutations=9, n_boot=50)
+    test = (table.fold == 10).to_numpy()
+    want = spearmanr(age[test], risk[test]).statistic
+    for name in ("readout", "axis"):
+        alone = result.estimates[f"{name}_age"]
+        assert alone.value == pytest.approx(want, abs=1e-9)
+        assert alone.replicates == pytest.approx(result.estimates[name].replicates, abs=1e-9)
+        assert alone.low < alone.value < alone.high
 
 
 def test_axis_is_the_difference_of_the_deciles_of_training_records(table):

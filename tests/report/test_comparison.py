@@ -181,3 +181,50 @@ def test_csv_has_one_line_per_arm_and_headline_metric(compared):
     assert float(line["difference"]) == pytest.approx(0.61 - 0.8266667)
     assert line["mark"] == "▼"
     assert all(len(x) == 19 and None not in x for x in lines)
+
+
+def test_seeds_that_are_the_same_run_count_once(made):
+    """An arm whose seed changes nothing: three equal values would make an interval of no width, and a mark."""
+    one = {t.arm.name: t.run for t in reversed(made.trials)}
+    trials = tuple(replace(t, run=one[t.arm.name]) if t.arm.name == "random" else t for t in made.trials)
+    same = replace(made, trials=trials)
+    comparison = compare(same, outcomes(same, {**VALUES, "random": (0.6, 0.6, 0.6)}))
+    row = next(r for r in comparison.rows if r.arm.name == "random")
+    cell = row.cells["probe/auroc"]
+    assert (row.complete, row.missing) == (3, 0)
+    assert dict(cell.values) == {0: 0.6}
+    assert cell.seeds is None
+    assert (cell.difference.n, cell.difference.seeds, cell.difference.mark) == (1, None, "")
+    every = replace(made, trials=tuple(replace(t, run=one[t.arm.name]) for t in made.trials))
+    assert any("no spread" in c for c in compare(every, outcomes(every, VALUES)).caveats)
+
+
+def test_a_smoke_run_says_first_that_its_numbers_mean_nothing(made, compared):
+    smoke = compare(replace(made, smoke=True), outcomes(made, VALUES))
+    assert smoke.caveats[0] == (
+        "This was a --smoke run: its numbers show that everything works and mean nothing."
+    )
+    assert smoke.caveats[1:] == compared.caveats
+
+
+@pytest.mark.parametrize(
+    ("larger", "data", "arguments"),
+    [
+        ("--data synthetic:patients=9 --seeds 5", "synthetic", "--data synthetic:patients=9 --seeds 5"),
+        (
+            "--data synthetic:patients=9 --seeds 5",
+            "synthetic:patients=3",
+            "--data synthetic:patients=9 --seeds 5",
+        ),
+        ("--seeds 5 --data=synthetic", "/my data/shards", "--data '/my data/shards' --seeds 5"),
+        ("--data synthetic:patients=9", "ptbxl", "--data ptbxl"),
+        ("--seeds 5", "ptbxl", "--data ptbxl --seeds 5"),
+    ],
+)
+def test_the_larger_budget_is_on_the_users_own_data(larger, data, arguments):
+    made = replace(toy_plan(larger=larger), data_name=data)
+    assert compare(made, []).larger == f"python experiments/toy.py {arguments}"
+
+
+def test_without_a_larger_budget_there_is_no_command():
+    assert compare(replace(toy_plan(larger=""), data_name="ptbxl"), []).larger == ""

@@ -6,12 +6,12 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from ablation_outcomes import LINEAGE, VALUES, outcomes, toy_plan
+from ablation_outcomes import LINEAGE, VALUES, complete, outcomes, toy_plan
 from rich.console import Console
 
 from clef_ray.ablation import Arm, Outcome
 from clef_ray.report import compare, print_comparison, write_report
-from clef_ray.report.figures import curve, training_curves
+from clef_ray.report.figures import _controls, curve, training_curves
 from clef_ray.store import Store
 
 
@@ -63,7 +63,7 @@ def _size(png: bytes) -> tuple[int, int]:
     return struct.unpack(">II", png[16:24])
 
 
-def test_files_are_written_where_their_paths_say(written, tmp_path):
+def test_files_are_written_where_their_paths_say(written, made):
     assert set(written) == {
         "report.html",
         "table.csv",
@@ -71,7 +71,8 @@ def test_files_are_written_where_their_paths_say(written, tmp_path):
         "curve-zeroshot-rsa.png",
         "training.png",
     }
-    assert all("/toy/" in path for path in written.values())
+    assert all(f"/toy-{made.fingerprint()[:8]}/" in path for path in written.values())
+    assert all(Path(path).is_file() for path in written.values())
 
 
 def test_the_page_needs_nothing_from_elsewhere(html):
@@ -121,6 +122,15 @@ def test_the_page_holds_what_a_reader_needs(html, made, found):
         assert text in html, text
 
 
+def test_costs_are_means_over_the_trials_that_measured_them(html, made, found, tmp_path):
+    """Seed 0 has no wall time: the others' mean, not a mean with 0; where no seed has one, a dash."""
+    row = '<th scope="row">random</th><td>2.0 s</td><td>0.5 s</td><td>{}</td>'
+    assert row.format("2.8 s") in html
+    stored = [o for o in found if o.trial.seed == 0]
+    paths = write_report(Store(str(tmp_path)), made, stored, LINEAGE)
+    assert row.format("–") in Path(paths["report.html"]).read_text(encoding="utf-8")
+
+
 def test_the_table_holds_every_value(written, found):
     lines = list(csv.DictReader(Path(written["table.csv"]).read_text(encoding="utf-8").splitlines()))
     complete = [o for o in found if o.state == "COMPLETE"]
@@ -147,6 +157,22 @@ def test_figures_draw_the_numbers(made, found):
     same, other = (curve(compare(made, o), "zeroshot/rsa") for o in (outcomes(made, VALUES), moved))
     assert same == curve(compare(made, outcomes(made, VALUES)), "zeroshot/rsa")
     assert same != other
+
+
+def test_two_arms_of_a_family_may_share_a_place_on_the_axis():
+    arms = (
+        Arm("a", {"loss.negatives": 7}, family="CLEF", x=7),
+        Arm("b", {"loss.negatives": 7, "loss.alpha": 0.5}, family="CLEF", x=7),
+    )
+    twins = toy_plan(arms=arms, base="a")
+    results = outcomes(twins, {"a": (0.8, 0.81, 0.82), "b": (0.7, 0.71, 0.73)})
+    assert curve(compare(twins, results), "probe/auroc") is not None
+
+
+@pytest.mark.parametrize("metric", ["zeroshot/rsa", "zeroshot/readout", "zeroshot/axis"])
+def test_age_alone_is_a_level_of_every_curve_that_has_it(made, metric):
+    results = [complete(o.trial, 0.8, **{metric: 0.4, f"{metric}_age": 0.3}) for o in outcomes(made, VALUES)]
+    assert _controls(compare(made, results), metric)["age only"] == pytest.approx(0.3)
 
 
 def test_nothing_to_draw_is_no_figure(made, found, tmp_path):

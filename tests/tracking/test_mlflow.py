@@ -22,7 +22,7 @@ from clef_ray.errors import ConfigError, TrackingError
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.report import compare, write_report
 from clef_ray.store import Store
-from clef_ray.tracking import NullTracker, Tracker, default_uri, reach
+from clef_ray.tracking import NullTracker, Tracker, default_uri, public, reach
 from clef_ray.tracking.mlflow import MlflowTracker, check
 
 MADE = toy_plan()
@@ -207,6 +207,25 @@ def test_a_restart_goes_on_after_the_last_epoch(uri):
     assert Read(uri).history("clef-1 seed 0", "train/loss") == pytest.approx([3.2, 2.2, 1.2])
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_epoch_whose_record_was_lost_is_added_at_the_end(uri, restarted):
+    """Killed between checkpoint and log, a trial goes on with the epoch after; an undefined loss is no lost epoch."""
+    history = [{"epoch": e, "loss": math.nan if e == 2 else 4.0 - e, "lr": 1e-3} for e in range(4)]
+    done = replace(complete(MADE.trials[0], 0.8), history=history)
+    tracker = MlflowTracker(uri)
+    tracker.open_ablation(MADE, LINEAGE)
+    tracker.log_epochs(done.trial, [history[0], *history[2:]])
+    if restarted:
+        tracker = MlflowTracker(uri)
+        tracker.open_ablation(MADE, LINEAGE)
+    tracker.close_trial(done)
+    read = Read(uri)
+    assert read.history("clef-1 seed 0", "train/lr") == pytest.approx([1e-3] * 4)
+    run_id = read.children["clef-1 seed 0"].info.run_id
+    losses = sorted((m.step, m.value) for m in read.client.get_metric_history(run_id, "train/loss"))
+    assert losses == [(0, 4.0), (1, 3.0), (3, 1.0)]
+
+
 def test_interrupted_runs_are_killed_and_opened_again(uri):
     """Ctrl-C leaves nothing RUNNING, also not what an older process left; a second start continues the same runs."""
     found = outcomes(MADE, VALUES)
@@ -302,6 +321,45 @@ def test_a_dead_server_is_an_error_at_once(template):
         MlflowTracker(uri)
     assert time.monotonic() - begin < 10
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://u:secret@h/db", "postgresql://u:***@h/db"),
+        ("--tracking-uri=postgresql://u:secret@h/db", "--tracking-uri=postgresql://u:***@h/db"),
+        ("got postgres://u:secret@h:5432 here", "got postgres://u:***@h:5432 here"),
+        ("mysql://u:sec/ret@3@h/db", "mysql://u:***@h/db"),
+        ("http://:secret@h", "http://:***@h"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("sqlite:////home/a@b/c:d@e.db", "sqlite:////home/a@b/c:d@e.db"),
+        ("--set", "--set"),
+    ],
+)
+def test_a_password_is_not_shown(text, shown):
+    assert public(text) == shown
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://user:secret@127.0.0.1:{port}",  # answers, but is no MLflow
+        "http://user:secret@256.0.0.1",  # no port: a parser might take the password for it
+        "postgresql://user:secret/x@127.0.0.1:9/mlflow",
+        "postgres://user:secret@127.0.0.1:{port}/mlflow",  # a scheme that MLflow does not know
+    ],
+)
+def test_no_error_shows_the_password(other_server, uri):
+    uri = uri.format(port=other_server.rpartition(":")[2])
+    with pytest.raises(TrackingError) as caught:
+        check(uri)
+    assert "secret" not in str(caught.value)
+    assert "user:***@" in str(caught.value)
+
+
+def test_user_and_password_are_no_part_of_the_host(other_server):
+    with pytest.raises(TrackingError, match="HTTP 404"):
+        check(other_server.replace("://", "://user:secret@"))
 
 
 def test_a_silent_server_is_an_error_within_ten_seconds(monkeypatch):

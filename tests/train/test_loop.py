@@ -11,12 +11,13 @@ import torch
 from clef_ray.config import Optimiser, Run, override
 from clef_ray.datasets import COVARIATES
 from clef_ray.distributed import CHECKPOINT, LocalContext, gather_views, load_state, sum_gradients
-from clef_ray.errors import ClefRayError, DataError, StorageError
+from clef_ray.errors import ClefRayError, ConfigError, DataError, StorageError
 from clef_ray.losses import Pairs, mean, reduce
 from clef_ray.losses.guided import Guided, risk_reference
 from clef_ray.losses.ntxent import Ntxent
 from clef_ray.store import Store
-from clef_ray.train.loop import ENCODER, RECORD, MemoryFeed, build_encoder, learning_rate
+from clef_ray.train.loop import ENCODER, RECORD, MemoryFeed, Trainer, build_encoder, learning_rate
+from clef_ray.train.plan import ReadPlan
 from clef_ray.train.subjects import subjects, training_rows
 from clef_ray.trial import pretrain
 
@@ -146,8 +147,31 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_epoch(tmp_path):
 def test_an_unknown_risk_for_everybody_is_an_error_not_a_constant():
     table, _ = cohort()
     table["age"] = np.nan
-    with pytest.raises(DataError, match="score 'score2' is unknown for every one of the 24 records"):
+    with pytest.raises(DataError, match="score 'score2' is unknown for every one of the 18 training records"):
         subjects(Run(), table)
+
+
+def test_permuted_risks_differ_between_seeds_and_stay_within_the_training_patients():
+    table, _ = cohort()
+    true = subjects(Run(), table)
+    made = [subjects(override(Run(seed=s), {"score": "permuted"}), table) for s in (0, 1)]
+    assert not np.array_equal(made[0].risk_N, made[1].risk_N, equal_nan=True)
+    for permuted in made:
+        assert sorted(permuted.risk_N[:18]) == sorted(true.risk_N[:18]), (
+            "the training patients' own risks, exchanged"
+        )
+        assert np.isnan(permuted.risk_N[18:]).all(), "a held-out patient's risk is never read"
+
+
+@pytest.mark.parametrize("setting", [{"encoder.norm": "bn"}, {"encoder.dropout": 0.1}])
+def test_layers_that_see_one_workers_share_are_refused_with_several_workers(setting):
+    context = LocalContext(Store("."), "cpu")
+    context.world_size = 2
+    table, signals = cohort()
+    run = override(Run(), {**SETTINGS, **setting}).canonical()
+    plan = ReadPlan(np.arange(18), np.zeros(18, dtype=np.int64), 8, 0)
+    with pytest.raises(ConfigError, match="2 workers would give another result than one"):
+        Trainer(run, subjects(run, table), plan, MemoryFeed(signals, ("I",)), context)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
