@@ -191,7 +191,7 @@ def _closing_words(
 ) -> None:
     from rich.markup import escape
 
-    from clef_ray.tracking.reach import public
+    from clef_ray.tracking import public
 
     for outcome in outcomes:
         if outcome.state == "FAILED":
@@ -215,7 +215,7 @@ def _closing_words(
 def describe(folder: str, plan: "Plan") -> dict[str, str]:
     """Where the results come from: command, data, code, versions."""
     from clef_ray.shards import Manifest, read_table
-    from clef_ray.tracking.reach import public
+    from clef_ray.tracking import public
 
     manifest, table = Manifest.load(folder), read_table(folder)
     seen = table["fold"].isin(plan.trials[0].run.train_folds)

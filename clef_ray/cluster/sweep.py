@@ -6,20 +6,18 @@ trials of several workers start a Ray Train group. How many run at once is compu
 
 import logging
 import os
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 from ray import tune
 
 from clef_ray.ablation import Outcome, Plan, Trial
+from clef_ray.cluster.bridge import Bridge, Watcher, interruptible
 from clef_ray.cluster.capacity import DRIVER_CPUS, Request, check
 from clef_ray.cluster.stream import HELD_SHARE, fits, held_bytes, materialise
 from clef_ray.cluster.trainer import Source, pretrain_in_group, pretrain_in_process
@@ -27,6 +25,7 @@ from clef_ray.config import Run, Spec
 from clef_ray.errors import CapacityError, ClefRayError, DataError
 from clef_ray.shards import Corpus, Manifest
 from clef_ray.store import Store
+from clef_ray.train.loop import complete
 from clef_ray.trial import evaluate, load_outcome, run_store
 
 #: Read by Tune when it starts.
@@ -34,16 +33,6 @@ TUNE_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer reporter prints every failure even at verbose=0
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is a KeyboardInterrupt here, not a sweep that looks as if it had ended
 }
-
-
-class Watcher(Protocol):
-    """Told about the sweep as it goes, in the driver's process (tracker, progress display)."""
-
-    def start(self, trial: Trial) -> None: ...
-
-    def epoch(self, trial: Trial, metrics: Mapping[str, float]) -> None: ...
-
-    def end(self, outcome: Outcome) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -61,9 +50,9 @@ class Work:
 def _trial(config: Mapping[str, Any], work: Work) -> None:
     """Pretrain and evaluate one trial inside Tune's process."""
     run = work.trials[config["trial"]].run
-    if work.request.workers_per_trial == 1:
+    if work.request.workers_per_trial == 1 or run.epochs == 0:
         pretrain_in_process(run, work.source, work.storage, work.request, tune.report)
-    else:
+    elif not complete(run_store(work.storage, run)):
         pretrain_in_group(run, work.source, work.storage, work.request)
     begin = time.perf_counter()
     corpus: Corpus = ray.get(work.corpus)
@@ -73,88 +62,6 @@ def _trial(config: Mapping[str, Any], work: Work) -> None:
 
 def _device(request: Request) -> str:
     return "cuda" if request.gpus_per_worker > 0 and request.workers_per_trial == 1 else "cpu"
-
-
-class _Bridge(tune.Callback):  # type: ignore[misc]
-    """Tune's callbacks, told to the watchers. Holds nothing that is pickled with Tune's own state."""
-
-    def __init__(
-        self, plan: Plan, trials: Sequence[Trial], storage: str, watchers: Sequence[Watcher]
-    ) -> None:
-        self.plan, self.trials, self.storage, self.watchers = plan, trials, storage, watchers
-        self.started: dict[int, float] = {}
-        self.seconds: dict[int, dict[str, float]] = {}
-        self.failed: dict[int, str] = {}
-        self.error: ClefRayError | None = None
-        self.interrupted = False
-
-    def stop_if_interrupted(self) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
-
-    @contextmanager
-    def _remembered(self) -> Iterator[None]:
-        try:
-            yield
-        except ClefRayError as error:
-            self.error = error
-            raise
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        number = trial.config["trial"]
-        self.started[number] = time.perf_counter()
-        with self._remembered():
-            for watcher in self.watchers:
-                watcher.start(self.trials[number])
-
-    def on_trial_result(
-        self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any
-    ) -> None:
-        self.stop_if_interrupted()
-        number = trial.config["trial"]
-        if "evaluate_seconds" in result:
-            self.seconds[number] = {"evaluate": float(result["evaluate_seconds"])}
-        if "epoch" in result:
-            metrics = {k: float(v) for k, v in result.items() if k in _EPOCH or k.startswith("loss")}
-            with self._remembered():
-                for watcher in self.watchers:
-                    watcher.epoch(self.trials[number], metrics)
-
-    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        number = trial.config["trial"]
-        outcome = load_outcome(self.trials[number], self.plan.tasks, self.plan.data, self.storage)
-        if outcome is None:
-            self._fail(number, "ended without a result")
-            return
-        wall = time.perf_counter() - self.started[number]
-        seconds = {**outcome.seconds, **self.seconds.get(number, {}), "wall": wall}
-        self.seconds[number] = seconds
-        self._end(replace(outcome, seconds=seconds))
-
-    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._fail(trial.config["trial"], _cause(trial))
-
-    def _fail(self, number: int, reason: str) -> None:
-        self.failed[number] = reason
-        self._end(Outcome(self.trials[number], "FAILED", reason=reason))
-
-    def _end(self, outcome: Outcome) -> None:
-        with self._remembered():
-            for watcher in self.watchers:
-                watcher.end(outcome)
-
-
-_EPOCH = ("epoch", "lr", "records_per_second", "seconds")
-
-
-def _cause(trial: Any) -> str:
-    """The last line of a failed trial's traceback: the error itself."""
-    path = Path(trial.error_file or "")
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
-    return next((line for line in reversed(lines) if line), "failed without a message")
 
 
 def run_sweep(
@@ -169,7 +76,7 @@ def run_sweep(
     folder, storage = Store(folder).path(), Store(storage).path()
     Store(storage).check_writable()
     missing = [t for t in plan.unique() if load_outcome(t, plan.tasks, plan.data, storage) is None]
-    bridge = _Bridge(plan, missing, storage, watchers)
+    bridge = Bridge(plan, missing, storage, watchers)
     if missing:
         at_once = check(request).concurrent
         work = _work(plan, missing, folder, storage, request)
@@ -216,7 +123,7 @@ def _task_leads(tasks: Sequence[Spec], manifest: Manifest) -> tuple[str, ...]:
     return tuple(lead for lead in manifest.leads if lead in leads)
 
 
-def _tune(work: Work, bridge: _Bridge, at_once: int) -> None:
+def _tune(work: Work, bridge: Bridge, at_once: int) -> None:
     request = work.request
     resources = request.worker_resources() if request.workers_per_trial == 1 else {"CPU": DRIVER_CPUS}
     with tempfile.TemporaryDirectory(prefix="clef_ray-tune-") as scratch:
@@ -226,7 +133,7 @@ def _tune(work: Work, bridge: _Bridge, at_once: int) -> None:
             tune_config=tune.TuneConfig(max_concurrent_trials=at_once, reuse_actors=True),
             run_config=tune.RunConfig(name="sweep", storage_path=scratch, verbose=0, callbacks=[bridge]),
         )
-        with _quiet(), _interruptible(bridge):
+        with _quiet(), interruptible(bridge):
             try:
                 tuner.fit()
             except RuntimeError:
@@ -251,25 +158,7 @@ def _quiet() -> Iterator[None]:
             del os.environ[name]
 
 
-@contextmanager
-def _interruptible(bridge: _Bridge) -> Iterator[None]:
-    """Ctrl-C is remembered: the exception alone is lost where it strikes inside a destructor or a callback from C."""
-
-    def remember(number: int, frame: Any) -> None:
-        bridge.interrupted = True
-        signal.default_int_handler(number, frame)
-
-    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
-        yield
-        return
-    before = signal.signal(signal.SIGINT, remember)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _collect(plan: Plan, storage: str, bridge: _Bridge) -> list[Outcome]:
+def _collect(plan: Plan, storage: str, bridge: Bridge) -> list[Outcome]:
     """Every trial's outcome; a run that two trials share names the one that trained it."""
     reasons = {bridge.trials[n].run.fingerprint(): why for n, why in bridge.failed.items()}
     seconds = {bridge.trials[n].run.fingerprint(): s for n, s in bridge.seconds.items()}

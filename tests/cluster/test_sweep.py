@@ -129,7 +129,7 @@ def test_a_sweep_trains_each_run_once_and_a_second_start_trains_nothing(local_ra
 def test_a_trial_that_fails_tells_why_and_the_others_go_on(local_ray, folder, tmp_path):
     arms = (
         *ABLATION.arms[:1],
-        Arm("bad", {"method": "clef", "loss.negatives": 7, "views.lead": "random", "optimiser.lr": 1e30}),
+        Arm("bad", {"method": "clef", "loss.negatives": 7, "views.lead": "random", "optimiser.lr": 1e6}),
     )
     watch = Watch()
     outcomes = run_sweep(made(folder, arms=arms), folder, str(tmp_path), Request(1, 1.0, 0.0), [watch])
