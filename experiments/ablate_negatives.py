@@ -10,7 +10,7 @@ gains over the permuted arm is what the *clinical* content of the risk is worth.
 What to expect: with `mean1` weights the denominator grows with the number of negatives as in NT-Xent; more negatives should help zero-shot
 Spearman up to a point. At the embedded budget (minutes on two cores) the answer is often "undetermined".
 
-    python experiments/ablate_negatives.py                       synthetic cohort, about five minutes on two cores
+    python experiments/ablate_negatives.py                       synthetic cohort, four minutes on two cores
     python experiments/ablate_negatives.py --data /data/ptbxl    PTB-XL
 """
 

@@ -8,6 +8,7 @@ from scipy import signal
 from clef_ray.augment import NOISES, LeadChoice, gain, noise_spectra, preprocess, two_views, view, window
 from clef_ray.config import Signals, Views
 from clef_ray.errors import ConfigError
+from clef_ray.randomness import fold
 
 QUIET = Views(lead="I", noise_mv=0.0, mask_probability=0.0)
 
@@ -67,6 +68,16 @@ def test_a_view_depends_on_key_and_record_not_on_the_batch():
     part = view(x[2:4], record[2:4], 11, Signals(fs=100), Views(lead="I"))
     assert torch.allclose(whole[2:4], part, atol=1e-6)
     assert not torch.allclose(whole, view(x, record, 12, Signals(fs=100), Views(lead="I")), atol=0.1)
+
+
+def test_both_views_are_the_single_views_whether_or_not_they_share_a_lead():
+    x, record = torch.stack([ecg_like(6, 1000, 100), ecg_like(6, 1000, 100).flip(0)], dim=1), torch.arange(6)
+    x[::2, 1] = x[::2, 0]
+    key, signals, views = fold("views", 3, 4), Signals(fs=100), Views(lead="random")
+    both = two_views(x, record, 3, 4, signals, views)
+    for i, name in enumerate("ab"):
+        single = view(x[:, i], record, fold(key, name), signals, views)
+        assert torch.allclose(both[6 * i : 6 * i + 6], single, atol=1e-5)
 
 
 def test_the_input_is_never_changed():
