@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from clef_ray.config import Run, Spec, fingerprint, flatten, override, task_spec, to_dict
+from clef_ray.config import Run, Spec, fingerprint, flatten, in_order, override, task_spec, to_dict
 from clef_ray.datasets import LEADS
 from clef_ray.errors import ConfigError
 from clef_ray.evaluate.inputs import OFFICIAL
@@ -189,7 +189,7 @@ def _loss_settings(trials: Sequence[Trial]) -> set[str]:
 
 def _apply(run: Run, settings: Mapping[str, Any], user: Mapping[str, Any], taken: set[str]) -> Run:
     """The run with all settings. A user's `loss.*` is for the arms whose loss has that option (alpha means nothing to NT-Xent)."""
-    for key, value in sorted(settings.items(), key=lambda item: "." in item[0]):
+    for key, value in in_order(settings):
         if key in user and key.startswith("loss."):
             loss = run.canonical().loss
             if loss is None or key.removeprefix("loss.") not in dict(loss.options):

@@ -216,13 +216,17 @@ def _component(key: str, value: Any, where: str) -> Spec | None:
     )
 
 
+def in_order(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Which component first, then its options: an option is checked against the component it belongs to."""
+    return sorted(settings.items(), key=lambda item: "." in item[0])
+
+
 def override(run: Run, settings: Mapping[str, Any]) -> Run:
     """The run with dotted settings applied, e.g. {"loss": "guided", "loss.alpha": "0.1", "optimiser.epochs": 10}.
 
     Values may be strings (from `--set`). Unknown keys and wrong types are ConfigErrors with the near match.
     """
-    # Which component first, then its options: an option is checked against the component it belongs to.
-    for key, value in sorted(settings.items(), key=lambda item: "." in item[0]):
+    for key, value in in_order(settings):
         head, _, tail = key.partition(".")
         known = {f.name for f in fields(Run)}
         if head not in known:

@@ -178,7 +178,7 @@ def _sweep(
         for outcome in outcomes:
             tracker.close_trial(outcome)
         comparison = compare(plan, outcomes)
-        files = write_report(Store(arguments.storage).child("reports"), plan, outcomes, lineage)
+        files = write_report(Store(arguments.storage).child("reports"), plan, outcomes, comparison, lineage)
         tracker.close_ablation(comparison, files)
         unfinished.pop_all()
     print_comparison(comparison, console)

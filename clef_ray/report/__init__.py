@@ -21,14 +21,17 @@ __all__ = ["Comparison", "compare", "print_comparison", "write_report"]
 
 
 def write_report(
-    store: Store, plan: Plan, outcomes: Sequence[Outcome], lineage: Mapping[str, str]
+    store: Store,
+    plan: Plan,
+    outcomes: Sequence[Outcome],
+    comparison: Comparison,
+    lineage: Mapping[str, str],
 ) -> dict[str, str]:
     """Write report.html, curve-<metric>.png, training.png and table.csv into `<ablation>-<plan's fingerprint>/`; returns name -> path or URI.
 
     Another plan (other data, arms, settings, --smoke) has another folder, so that no comparison overwrites another.
     Figures for which there is nothing to draw are left out. Raises StorageError where the store cannot be written.
     """
-    comparison = compare(plan, outcomes)
     axis, headline = plan.ablation.axis, plan.ablation.headline
     drawn = {f"curve-{m.replace('/', '-')}.png": (f"{m} over {axis}", curve(comparison, m)) for m in headline}
     drawn["training.png"] = ("training loss over epochs", training_curves(outcomes))

@@ -1,6 +1,8 @@
 """The capacity rule against a brute-force packing, and what it says when nothing fits."""
 
 import itertools
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -149,3 +151,43 @@ def test_a_real_ray_has_the_room_it_was_started_with(local_ray):
     assert capacity.check(Request(1, 0.5)).concurrent == 4
     with pytest.raises(CapacityError, match="2 CPU, 0 GPU"):
         capacity.check(Request(64))
+
+
+TWO_NODES = """
+import sys
+import ray
+from ray.cluster_utils import Cluster
+from clef_ray.cluster import capacity
+from clef_ray.errors import StorageError
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+cluster.add_node(num_cpus=1)
+ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+capacity.require_shared(sys.argv[1])
+capacity.require_shared("s3://bucket/clef")
+print("seen")
+capacity._sees = lambda path: False
+try:
+    capacity.require_shared(sys.argv[1])
+except StorageError as error:
+    print(error)
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_local_folder_that_not_every_node_sees_is_refused(tmp_path):
+    """Two real nodes, which share this machine's files; what a blind one answers is put into its mouth."""
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_NODES, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("seen")
+    assert "2 of 2 nodes" in done.stdout
+    assert "object store" in done.stdout

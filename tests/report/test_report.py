@@ -30,7 +30,7 @@ def found(made):
 @pytest.fixture(scope="module")
 def written(made, found, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
-    return write_report(Store(str(folder)), made, found, LINEAGE)
+    return write_report(Store(str(folder)), made, found, compare(made, found), LINEAGE)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_costs_are_means_over_the_trials_that_measured_them(html, made, found, t
     row = '<th scope="row">random</th><td>2.0 s</td><td>0.5 s</td><td>{}</td>'
     assert row.format("2.8 s") in html
     stored = [o for o in found if o.trial.seed == 0]
-    paths = write_report(Store(str(tmp_path)), made, stored, LINEAGE)
+    paths = write_report(Store(str(tmp_path)), made, stored, compare(made, stored), LINEAGE)
     assert row.format("–") in Path(paths["report.html"]).read_text(encoding="utf-8")
 
 
@@ -181,12 +181,15 @@ def test_nothing_to_draw_is_no_figure(made, found, tmp_path):
     results = [
         replace(o, history=()) for o in outcomes(categories, {"a": (0.8, 0.81, 0.82), "b": (0.7, 0.71, 0.73)})
     ]
-    assert set(write_report(Store(str(tmp_path)), categories, results, {})) == {"report.html", "table.csv"}
+    assert set(write_report(Store(str(tmp_path)), categories, results, compare(categories, results), {})) == {
+        "report.html",
+        "table.csv",
+    }
     assert curve(compare(made, found), "no/such") is None
 
 
 def test_a_report_of_nothing_finished_still_says_so(made, tmp_path):
-    paths = write_report(Store(str(tmp_path)), made, [], {})
+    paths = write_report(Store(str(tmp_path)), made, [], compare(made, []), {})
     assert "No answer yet" in Path(paths["report.html"]).read_text(encoding="utf-8")
 
 

@@ -83,7 +83,8 @@ def _record(uri: str, found: list[Outcome], folder: Path) -> None:
         for row in outcome.history:
             tracker.log_epochs(outcome.trial, [row])
         tracker.close_trial(outcome)
-    tracker.close_ablation(compare(MADE, found), write_report(Store(str(folder)), MADE, found, LINEAGE))
+    comparison = compare(MADE, found)
+    tracker.close_ablation(comparison, write_report(Store(str(folder)), MADE, found, comparison, LINEAGE))
 
 
 @pytest.fixture(scope="module")
