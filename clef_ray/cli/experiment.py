@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clef_ray.cli import Parser, guarded
@@ -233,10 +234,11 @@ def describe(folder: str, plan: "Plan") -> dict[str, str]:
 
 
 def _commit() -> str:
-    """HEAD of the checkout, `-dirty` where files differ from it; `unknown` outside a checkout."""
+    """HEAD of this code's checkout, wherever the command was started; `-dirty` where files differ from it, `unknown` without a checkout."""
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],  # noqa: S607 - whichever git the user has
+            cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
             check=True,

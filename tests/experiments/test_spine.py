@@ -57,6 +57,10 @@ def test_synthetic_data_to_comparison(synthetic):
     one = next(r for r in runs if r.data.tags["arm"] == "clef-127")
     assert one.data.params["loss.negatives"] == "127"
     assert {"probe/auroc", "zeroshot/rsa", "train/loss"} <= set(one.data.metrics)
+    if (ROOT / ".git").exists():
+        assert "<dd>unknown</dd>" not in page.replace("\n", ""), (
+            "the commit is known wherever the command is started"
+        )
     assert parents[0].inputs.dataset_inputs, "the shards are an input of the comparison"
 
 
