@@ -1,51 +1,49 @@
-"""Clinical risk scores, one per file: what a patient's covariates say about the coming ten years.
+"""Clinical risk scores, one per file: what a patient's covariates say about the coming ten years, and the controls beside them.
 
 To add a score: write `scores/my_score.py` with a class `MyScore` whose constructor's parameters are its options,
-whose `fields` names the covariates it needs, and whose `__call__` reads them with `take` and returns a `ScoreResult`.
-NumPy only; an unknown covariate
-is NaN and stays NaN: nothing here turns it into a number except `risk`, which is told how (`imputation`).
+whose `fields` names the covariates it needs, and whose `__call__` reads them with `take` and returns a `ScoreResult`; `ages`,
+`source` and `unit` say what it is. An equation with a range calls `evaluate` of `_equation.py`, which does the rest.
+The covariates and their units are `FIELDS`.
+
+NumPy only; an unknown covariate is NaN and stays NaN: nothing here turns it into a number except an `Imputer`, which is fitted
+separately (`fit`) and handed to `risk`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clef_ray.errors import DataError
-from clef_ray.scores._impute import Imputation, impute
+from clef_ray.scores._fields import FIELDS, Covariates, Field
+from clef_ray.scores._impute import Imputation, Imputer, fit
+from clef_ray.scores._missing import Mechanism, delete
 
-__all__ = ["Covariates", "Imputation", "Risk", "Score", "ScoreResult", "impute", "risk", "take"]
-
-#: Covariate name -> one value per record, NaN where unknown; names and units as `clef_ray.datasets.COVARIATES`.
-Covariates = Mapping[str, NDArray[np.float64]]
-
-#: Lowest and highest value a person can have, in our units: wide enough for every patient, too narrow for another unit
-#: (cholesterol in mg/dL, pressure in kPa, age in days).
-PLAUSIBLE = {
-    "age": (0.0, 120.0, "years"),
-    "sex": (0.0, 1.0, "0 male, 1 female"),
-    "smoker": (0.0, 1.0, "0 or 1"),
-    "sbp": (40.0, 350.0, "mmHg"),
-    "total_cholesterol": (0.5, 20.0, "mmol/L; mg/dL x 0.02586 = mmol/L"),
-    "hdl": (0.05, 8.0, "mmol/L; mg/dL x 0.02586 = mmol/L"),
-    "diabetes": (0.0, 1.0, "0 or 1"),
-    "bmi": (8.0, 120.0, "kg/m2"),
-    "egfr": (1.0, 250.0, "mL/min/1.73 m2"),
-    "hba1c": (10.0, 250.0, "mmol/mol; (% - 2.15) x 10.929 = mmol/mol"),
-    "treated": (0.0, 1.0, "0 or 1"),
-    "statin": (0.0, 1.0, "0 or 1"),
-}
+__all__ = [
+    "FIELDS",
+    "Covariates",
+    "Field",
+    "Imputation",
+    "Imputer",
+    "Mechanism",
+    "Risk",
+    "Score",
+    "ScoreResult",
+    "delete",
+    "fit",
+    "risk",
+    "take",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreResult:
     """A score of N records.
 
-    value_N: the score (percent for a risk), NaN where it cannot be computed; observed_N: how many of the required
-    fields are known;
-    valid_N: False where a field lies outside the range the score was derived for, or the value is NaN.
+    value_N: the score in the score's unit, NaN where it cannot be computed; [N], or [N, K] for a score that is a point, whose
+    risk difference is the Euclidean distance. observed_N: how many of the required fields are known. valid_N: False where a
+    field lies outside the range the score was derived for, or the value is NaN.
     """
 
     value_N: NDArray[np.float64]
@@ -57,7 +55,7 @@ class ScoreResult:
 class Risk:
     """What the losses and the report see of a score.
 
-    value_N: the score after imputation, NaN where unknown; completeness_N: share of required fields known before
+    value_N: the score after imputation, [N] or [N, K], NaN where unknown; completeness_N: share of required fields known before
     imputation, in [0, 1], and 0 where the value is unknown; valid_N: as ScoreResult.
     """
 
@@ -67,11 +65,19 @@ class Risk:
 
 
 class Score(Protocol):
-    """A risk score; constructor parameters are its options."""
+    """A risk score; constructor parameters are its options. source: the publication, with its doi; unit: the value's."""
+
+    source: ClassVar[str]
+    unit: ClassVar[str]
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The covariates it needs."""
+        """The covariates it needs, names of FIELDS; may depend on the options, may be empty."""
+        ...
+
+    @property
+    def ages(self) -> tuple[float, float] | None:
+        """Youngest and oldest age [whole years] it is published for; None: any."""
         ...
 
     def __call__(self, covariates: Covariates, patients_N: NDArray[np.str_]) -> ScoreResult:
@@ -99,26 +105,30 @@ def take(
     return columns, np.sum(known, axis=0, dtype=np.int64)
 
 
-def _check_plausible(field: str, values_N: NDArray[np.float64]) -> None:
-    low, high, unit = PLAUSIBLE[field]
-    wrong = (values_N < low) | (values_N > high)  # False for NaN
-    if low == 0 and high == 1:
-        wrong |= (values_N > low) & (values_N < high)
-    if wrong.any():
+def _check_plausible(name: str, values_N: NDArray[np.float64]) -> None:
+    field = FIELDS[name]
+    wrong_N = (values_N < field.low) | (values_N > field.high)  # False for NaN
+    if field.binary:
+        wrong_N |= (values_N > field.low) & (values_N < field.high)
+    if wrong_N.any():
+        wrong = np.sort(values_N[wrong_N])  # the middle one, without its row: nobody is pointed at
+        allowed = "0 or 1" if field.binary else f"the plausible {field.low:g} to {field.high:g}"
         raise DataError(
-            f"{field}: {int(wrong.sum())} of {wrong.size} values lie outside the plausible {low:g} to {high:g} ({unit}); "
-            "convert the unit, or set values that cannot be right to NaN (unknown)"
+            f"{name}: {wrong.size} of {values_N.size} values lie outside {allowed} ({field.unit}), such as "
+            f"{wrong[wrong.size // 2]:g}; convert the unit, or set values that cannot be right to NaN (unknown)"
         )
 
 
-def risk(score: Score, covariates: Covariates, patients_N: NDArray[np.str_], imputation: Imputation) -> Risk:
-    """The score with missing fields filled as `imputation` says, and how much of it was really observed.
+def risk(score: Score, covariates: Covariates, patients_N: NDArray[np.str_], fill: Imputer) -> Risk:
+    """The score with missing fields filled by `fill`, and how much of it was really observed.
 
-    Completeness is counted before imputation, so a filled field raises the number of usable risks but not the trust
+    Completeness is counted before filling, so a filled field raises the number of usable risks but not the trust
     in them. A risk that stays unknown (age or sex unknown: they are never filled) has completeness 0 (an average
-    negative in the losses).
+    negative in the losses). A score that needs no field is complete.
     """
     before = score(covariates, patients_N)
-    after = score(impute(covariates, imputation), patients_N)
-    share_N = before.observed_N / len(score.fields)
-    return Risk(after.value_N, np.where(np.isnan(after.value_N), 0.0, share_N), after.valid_N)
+    after = score(fill(covariates), patients_N)
+    needed = len(score.fields)
+    share_N = before.observed_N / needed if needed else np.ones(len(patients_N))
+    unknown_N = np.isnan(after.value_N).any(axis=tuple(range(1, after.value_N.ndim)))
+    return Risk(after.value_N, np.where(unknown_N, 0.0, share_N), after.valid_N)

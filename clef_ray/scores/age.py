@@ -1,5 +1,7 @@
 """Age as a score: the control that shows what a risk score adds to the birthday in it."""
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,9 @@ from clef_ray.scores import Covariates, ScoreResult, take
 class Age:
     """Age in years, in the place of a risk."""
 
+    source: ClassVar[str] = "control"
+    unit: ClassVar[str] = "years"
+    ages = None
     fields = ("age",)
 
     def __call__(self, covariates: Covariates, patients_N: NDArray[np.str_]) -> ScoreResult:

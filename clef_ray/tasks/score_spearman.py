@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
+
+from clef_ray.errors import ConfigError
 from clef_ray.registry import SCORES, unknown
 from clef_ray.tasks import check_at_least, check_lead
 
@@ -11,7 +14,7 @@ from clef_ray.tasks import check_at_least, check_lead
 class ScoreSpearman:
     """Three rank correlations between embedding and risk, with their controls.
 
-    score: a risk score computable from the dataset's covariates; lead: the lead that is embedded; permutations: of the Mantel test,
+    score: a risk score (one number per record) computable from the dataset's covariates; lead: the lead that is embedded; permutations: of the Mantel test,
     at least 1 (its smallest p is 1 / (1 + permutations)).
     """
 
@@ -25,5 +28,16 @@ class ScoreSpearman:
     def __post_init__(self) -> None:
         if self.score not in SCORES.names():
             raise unknown("risk score", self.score, SCORES.names(), "task score_spearman.score")
+        if _is_point(self.score):
+            raise ConfigError(
+                f"task score_spearman.score: {self.score!r} gives a point per record; ranks need one number, as score2 gives"
+            )
         check_lead(self.lead, "task score_spearman.lead")
         check_at_least(self.permutations, 1, "task score_spearman.permutations")
+
+
+def _is_point(name: str) -> bool:
+    """Whether a score's values have more than one coordinate: seen from its answer for no records at all."""
+    score = SCORES.get(name)()
+    nobody = {field: np.empty(0) for field in score.fields}
+    return bool(score(nobody, np.empty(0, dtype=np.str_)).value_N.ndim > 1)

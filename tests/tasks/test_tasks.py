@@ -36,6 +36,7 @@ def test_options_come_from_strings():
         ("diagnosis", {"lead": "II "}, "Did you mean 'II'"),
         ("diagnosis", {"min_positives": 0}, "at least 1"),
         ("score_spearman", {"score": "scor2"}, "Did you mean 'score2'"),
+        ("score_spearman", {"score": "age_sex"}, "gives a point"),
         ("score_spearman", {"lead": "V9"}, "unknown lead"),
         ("score_spearman", {"permutations": 0}, "at least 1"),
     ],
