@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ptbxl_folder import lr, samples, write_ptbxl, write_record
 
-from clef_ray.datasets import COVARIATES, INVALID_SAMPLE
+from clef_ray.datasets import COVARIATES, INVALID_SAMPLE, covariates_of
 from clef_ray.datasets.ptbxl import Ptbxl
 from clef_ray.errors import ConfigError, DataError
 from clef_ray.shards import (
@@ -82,6 +82,39 @@ def test_the_table_comes_back_as_the_dataset_gave_it(source, shards):
     for name in ("superclass", "subclass", "rhythm", "form", "diagnostic"):
         assert read[f"label_{name}"].tolist() == given[f"label_{name}"].tolist()
     assert not read[["patient", "fold"]].drop_duplicates()["patient"].duplicated().any()
+
+
+def test_findings_count_the_classes_that_are_not_normal(shards):
+    """Of the headline label set; a record that is not annotated for it has an unknown count, not 0."""
+    read = read_table(str(shards))
+    assert read["label_superclass"].tolist()[:4] == [["MI", "CD"], None, ["STTC", "HYP"], ["NORM"]]
+    np.testing.assert_array_equal(read["findings"][:4], [2, np.nan, 2, 0])
+    assert read["findings"].dtype == float
+    assert load_corpus(str(shards), fs=100).table["findings"].equals(read["findings"])
+
+
+def test_what_a_score_reads_is_every_covariate_and_the_findings_where_they_are(source, shards):
+    read = read_table(str(shards))
+    found = covariates_of(read)
+    assert list(found) == [*COVARIATES, "findings"]
+    for name, values in found.items():
+        assert values.dtype == np.float64
+        np.testing.assert_array_equal(values, read[name])
+    assert list(covariates_of(Ptbxl(str(source)).table())) == list(COVARIATES)
+
+
+def test_shards_from_before_a_covariate_was_stored_have_it_unknown(shards, tmp_path):
+    """What version 1 wrote: the same parts without the six columns added since."""
+    added = list(COVARIATES[12:])
+    for file in shards.iterdir():
+        if file.name.startswith("part-") and file.suffix == ".parquet":
+            pq.write_table(pq.read_table(file).drop_columns(added), tmp_path / file.name)
+    about = json.loads((shards / "manifest.json").read_bytes()) | {"schema_version": 1}
+    (tmp_path / "manifest.json").write_text(json.dumps(about))
+    old, new = read_table(str(tmp_path)), read_table(str(shards))
+    assert old[added].isna().all(axis=None)
+    assert (old[added].dtypes == "float64").all()
+    pd.testing.assert_frame_equal(old, new, check_dtype=True)
 
 
 def test_stored_signals_are_raw_int16_without_a_copy(source, shards):
@@ -315,7 +348,7 @@ def test_what_is_not_a_shard_folder_says_so(tmp_path, shards):
         Manifest.load(str(tmp_path))
     newer = dataclasses.replace(Manifest.load(str(shards)), schema_version=99)
     (tmp_path / "manifest.json").write_text(json.dumps(newer.to_dict()))
-    with pytest.raises(DataError, match=r"schema version 99.*up to 1"):
+    with pytest.raises(DataError, match=r"schema version 99.*up to 2"):
         Manifest.load(str(tmp_path))
 
 

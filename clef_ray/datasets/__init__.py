@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from clef_ray.errors import DataError
 
-#: Covariates a dataset may give, each a float column, NaN where unknown.
-#: sex: 0 male, 1 female. smoker, diabetes, treated (antihypertensive), statin: 0 or 1. age [years], sbp [mmHg], total_cholesterol and
-#: hdl [mmol/L], bmi [kg/m2], egfr [mL/min/1.73 m2], hba1c [mmol/mol].
+#: Covariates a dataset may give, each a float column, NaN where unknown; meaning, unit and range of each: `clef_ray.scores.FIELDS`.
 COVARIATES = (
     "age",
     "sex",
@@ -30,6 +28,12 @@ COVARIATES = (
     "hba1c",
     "treated",
     "statin",
+    "diabetes_age",
+    "black",
+    "heart_failure",
+    "hypertension",
+    "stroke",
+    "vascular_disease",
 )
 
 #: The twelve standard leads in their usual order.
@@ -68,6 +72,12 @@ class Signal:
         """[leads, samples] in mV; NaN where a sample is marked invalid."""
         mv = (self.raw_CT.astype(np.float32) - self.baseline_C[:, None]) / self.gain_C[:, None]
         return np.where(self.raw_CT == INVALID_SAMPLE, np.float32(np.nan), mv)
+
+
+def covariates_of(table: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """What scores read of a table: every column of COVARIATES, and `findings` where the table has it (`shards.read_table` adds it)."""
+    names = [*COVARIATES, *(["findings"] if "findings" in table else [])]
+    return {name: table[name].to_numpy(dtype=np.float64) for name in names}
 
 
 class Dataset(Protocol):

@@ -6,34 +6,18 @@ nor the order of generation changes anybody. Population figures are our choice [
 
 import math
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 
 from clef_ray.datasets import COVARIATES
+from clef_ray.scores import Mechanism
+from clef_ray.scores._missing import KEPT, SCALE, chance, deviation
 
-Mechanism = Literal["none", "mcar", "mar", "mnar"]
-
-#: The random streams of a patient. A record's stream is RECORD + its number.
+#: The random streams of a patient. A record's stream is RECORD + its number, 1 to 9.
 COVARIATE, DIAGNOSIS, MORPHOLOGY, MISSING, FOLD, VISITS, RECORD = range(7)
+HISTORY = 16
 
-#: (population mean, unit): links are linear in (value - mean) / unit, so that effects change people and not the population's average.
-SCALE: Mapping[str, tuple[float, float]] = {
-    "age": (60.8, 10.0),
-    "sex": (0.5, 1.0),
-    "sbp": (129.0, 20.0),
-    "total_cholesterol": (5.1, 1.0),
-    "hdl": (1.36, 0.4),
-    "smoker": (0.18, 1.0),
-    "diabetes": (0.10, 1.0),
-    "bmi": (27.4, 5.0),
-    "egfr": (86.0, 20.0),
-    "hba1c": (39.0, 10.0),
-    "treated": (0.27, 1.0),
-    "statin": (0.21, 1.0),
-}
-
-#: Diagnosis -> (probability of an average person, log odds per unit of each covariate). Probabilities are enriched as in clinical ECG
+#: Diagnosis -> (probability of an average person, log odds per unit of each covariate as in SCALE). Probabilities are enriched as in clinical ECG
 #: databases [C]. Where a source gives no size, and wherever none is named, the size is our choice [C].
 #: AF: CHARGE-AF (Alonso, J Am Heart Assoc 2013;2:e000102), its log hazard ratios per 10 years, 20 mmHg and 15 kg (taken as 5 kg/m2).
 #: LBBB, RBBB: 1 % of men at 50 and 17 % at 80 years (Eriksson, Circulation 1998;98:2494), that is 1.0 per decade.
@@ -64,6 +48,17 @@ EXCLUDES: Mapping[str, tuple[str, ...]] = {
     "SBRAD": ("STACH",),
 }
 
+#: Illness in the past -> (probability of an average person, log odds per unit of each covariate). Probabilities, every age and sex, and
+#: SBP but in stroke are our choice [C].
+#: Heart failure: relative risks 1.59 of smoking and 1.85 of diabetes (He, Arch Intern Med 2001;161:996). Stroke: men's log hazards per
+#: 10 years, 20 mmHg, smoking, diabetes (Wolf, Stroke 1991;22:312). Vascular disease: odds ratios 2.87 of smoking and 2.37 of diabetes
+#: for myocardial infarction (Yusuf, INTERHEART, Lancet 2004;364:937).
+ILLNESS: Mapping[str, tuple[float, Mapping[str, float]]] = {
+    "heart_failure": (0.03, {"age": 0.7, "sex": -0.2, "sbp": 0.2, "smoker": 0.46, "diabetes": 0.62}),
+    "stroke": (0.04, {"age": 0.5, "sbp": 0.28, "smoker": 0.51, "diabetes": 0.34}),
+    "vascular_disease": (0.08, {"age": 0.5, "sex": -0.6, "sbp": 0.2, "smoker": 1.05, "diabetes": 0.86}),
+}
+
 #: Order of the diagnosis label set; NORM is the absence of all others.
 DIAGNOSES = ("NORM", *DISEASE)
 
@@ -86,7 +81,7 @@ def link(person: Mapping[str, float], slopes: Mapping[str, float], effect: float
 
 
 def draw_covariates(seed: int, patient: int) -> dict[str, float]:
-    """All of COVARIATES for one patient, in their units, rounded as a chart would.
+    """All of COVARIATES for one patient, in their units, rounded as a chart would; diabetes_age is NaN without diabetes.
 
     Directions are textbook (pressure rises with age and BMI, HDL is higher in women, eGFR falls by about 0.9 a year); sizes are [C].
     """
@@ -108,7 +103,7 @@ def draw_covariates(seed: int, patient: int) -> dict[str, float]:
     hdl = 1.4 + 0.28 * (female - 0.5) - 0.02 * (bmi - 27) - 0.1 * smoker - 0.1 * diabetes + 0.3 * z_hdl
     egfr = 87 - 9 * decade - 4 * diabetes + 12 * z_egfr
     hba1c = 53 + 10 * z_hba1c if diabetes else 37.5 + decade + 3 * z_hba1c
-    return {
+    person = {
         "age": age,
         "sex": female,
         "sbp": float(round(min(max(sbp - 12 * treated, 85), 230))),
@@ -121,6 +116,25 @@ def draw_covariates(seed: int, patient: int) -> dict[str, float]:
         "hba1c": float(round(min(max(hba1c, 40 if diabetes else 26), 120))),
         "treated": treated,
         "statin": statin,
+    }
+    return person | _draw_history(seed, patient, person)
+
+
+def _draw_history(seed: int, patient: int, person: Mapping[str, float]) -> dict[str, float]:
+    """Illnesses and ancestry. Hypertension: 140 mmHg and more, or treated (2018 ESC/ESH guideline). Diabetes lasts 8 years on average
+    and begins after 20, and 13 % are black (the share in the United States): [C]. From a stream of its own.
+    """
+    rng = stream(seed, patient, HISTORY)
+    years, u_black, *u_illness = rng.exponential(8.0), *rng.random(1 + len(ILLNESS))
+    began = max(math.floor(person["age"] - years), 20.0)
+    return {
+        "diabetes_age": float(began) if person["diabetes"] else math.nan,
+        "black": float(u_black < 0.13),
+        "hypertension": float(person["treated"] == 1 or person["sbp"] >= 140),
+        **{
+            name: float(u < expit(math.log(base / (1 - base)) + link(person, slopes, 1.0)))
+            for u, (name, (base, slopes)) in zip(u_illness, ILLNESS.items(), strict=True)
+        },
     }
 
 
@@ -138,25 +152,14 @@ def draw_diagnoses(seed: int, patient: int, person: Mapping[str, float], effect:
 def delete(
     seed: int, patient: int, person: Mapping[str, float], mechanism: Mechanism, rate: float
 ) -> dict[str, float]:
-    """The covariates with a share `rate` of all but age and sex replaced by NaN.
+    """The covariates with a share `rate` of all but age and sex replaced by NaN, as `clef_ray.scores.delete` would of a large cohort.
 
-    mcar: every value alike. mar: more often in the old and in women. mnar: more often the larger the value itself.
-    The probability is linear in a deviation whose population mean is about 0, so that the overall rate stays as asked.
+    But nobody's values depend on who else is in the cohort: the rate is as asked because the mean deviation of this population is about 0.
     """
-    chance = stream(seed, patient, MISSING).random(len(COVARIATES))
-    out: dict[str, float] = {}
-    for u, name in zip(chance, COVARIATES, strict=True):
-        tilt = _deviation(person, name, mechanism) * 0.9 * min(rate, 1 - rate)
-        gone = mechanism != "none" and name not in ("age", "sex") and u < rate + tilt
-        out[name] = math.nan if gone else person[name]
-    return out
-
-
-def _deviation(person: Mapping[str, float], name: str, mechanism: Mechanism) -> float:
-    """-1..1: how much more often than average a value is missing."""
-    if mechanism == "mar":
-        return 0.7 * (person["age"] - SCALE["age"][0]) / 31 + 0.3 * (2 * person["sex"] - 1)
-    if mechanism == "mnar":
-        mean, unit = SCALE[name]
-        return min(max((person[name] - mean) / (unit if person[name] in (0.0, 1.0) else 2 * unit), -1.0), 1.0)
-    return 0.0
+    value_F = np.array([person[name] for name in COVARIATES])
+    chance_F = chance(rate, deviation(mechanism, COVARIATES, value_F, person["age"], person["sex"]))
+    u_F = stream(seed, patient, MISSING).random(len(COVARIATES))
+    return {
+        name: math.nan if u < p and mechanism != "none" and name not in KEPT else person[name]
+        for name, u, p in zip(COVARIATES, u_F, chance_F, strict=True)
+    }

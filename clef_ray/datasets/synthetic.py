@@ -22,9 +22,10 @@ from clef_ray.datasets._ecg_noise import electrode_noise
 from clef_ray.datasets._ecg_traits import draw_traits
 from clef_ray.datasets._ecg_waves import conducted, ectopic
 from clef_ray.errors import ConfigError
+from clef_ray.scores import Mechanism
 
 #: Raised when the same options give other samples or another table.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 #: One digit, so that records sort by visit.
 MOST_VISITS = 9
 #: Heart rates [1/min] a record may have: sinus bradycardia is below 50 (2018 ACC/AHA/HRS guideline), tachycardia above 100.
@@ -45,7 +46,7 @@ class Synthetic:
     patients: int = 1000
     seed: int = 0
     effect: float = 1.0
-    missing: cohort.Mechanism = "none"
+    missing: Mechanism = "none"
     missing_rate: float = 0.0
     records_per_patient: float = 1.3
     noise: float = 1.0

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from clef_ray.datasets import COVARIATES
 from clef_ray.registry import unknown
 from clef_ray.shards.manifest import Manifest, Part
 from clef_ray.shards.schema import ROW_GROUP, decode, table_columns
@@ -57,9 +58,14 @@ def load_corpus(folder: str, fs: float, leads: tuple[str, ...] | None = None) ->
 
 
 def read_table(folder: str) -> pd.DataFrame:
-    """Everything but the signals, one row per record, as in `Dataset.table`."""
+    """Everything but the signals, one row per record, as in `Dataset.table`, and the column `findings`: how many classes other than NORM
+    the record has in the headline label set, NaN where it is not annotated for it.
+    """
     manifest = Manifest.load(folder)
-    return read_columns(Store(folder), manifest.parts, table_columns(manifest))
+    table = read_columns(Store(folder), manifest.parts, table_columns(manifest))
+    labels = table[f"label_{manifest.headline}"]
+    table["findings"] = [np.nan if found is None else float(len(set(found) - {"NORM"})) for found in labels]
+    return table
 
 
 def read_rows(
@@ -99,12 +105,15 @@ def row_groups(manifest: Manifest) -> NDArray[np.int64]:
 
 
 def read_columns(store: Store, parts: Sequence[Part], columns: list[str]) -> pd.DataFrame:
-    """Some columns of all parts, in order; lists come as Python lists, null as None."""
+    """Some columns of all parts, in order; lists come as Python lists, null as None. A covariate that older shards lack is unknown."""
     tables = []
     for part in parts:
         with store.open_input(part.file) as source:
-            tables.append(pq.read_table(source, columns=columns))
+            tables.append(pq.ParquetFile(source).read(columns=columns))
     table = pa.concat_tables(tables)
+    for name in COVARIATES:
+        if name in columns and name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(table), pa.float64()))
     frame: pd.DataFrame = table.select([c for c in columns if not c.startswith("label_")]).to_pandas()
     for name in columns:
         if name.startswith("label_"):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from clef_ray.datasets import COVARIATES, INVALID_SAMPLE
 
-#: Raised when the meaning of a stored column changes; shards of a newer version are refused.
-SCHEMA_VERSION = 1
+#: Raised when columns are added (2: six covariates) or one changes its meaning; shards of a newer version are refused.
+SCHEMA_VERSION = 2
 
 #: Records per row group, the smallest piece that is read: 6 MB of 12 leads x 5,000 samples.
 ROW_GROUP = 50

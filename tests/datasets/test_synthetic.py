@@ -1,23 +1,32 @@
 """The synthetic cohort as a dataset: contract, lead physics, determinism, links from covariates to the ECG, missingness."""
 
+import hashlib
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from clef_ray.datasets import COVARIATES, LEADS, UnreadableError, _cohort, _ecg_traits, synthetic
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.errors import ConfigError
 from clef_ray.registry import DATASETS
+from clef_ray.scores import FIELDS
 
-DELETABLE = [name for name in COVARIATES if name not in ("age", "sex")]
+DELETABLE = [name for name in COVARIATES if name not in ("age", "sex", "diabetes_age")]
 
 
 @pytest.fixture(scope="module")
 def table():
     return Synthetic(patients=3000).table()
+
+
+@pytest.fixture(scope="module")
+def many_people():
+    return Synthetic(patients=15000, records_per_patient=1.0).table()
 
 
 def first_rows(cohort, count):
@@ -33,7 +42,11 @@ def test_table_has_the_datasets_columns(table):
     assert table["record"].is_monotonic_increasing
     assert table["patient"].nunique() == 3000
     assert (table[list(COVARIATES)].dtypes == "float64").all()
-    assert table[list(COVARIATES)].notna().all(axis=None)
+    always = [name for name in COVARIATES if name != "diabetes_age"]
+    assert table[always].notna().all(axis=None)
+    assert (table["diabetes_age"].notna() == (table["diabetes"] == 1)).all(), (
+        "it does not apply to the others"
+    )
     assert table.loc[0, "record"] == "p000000-1"
 
 
@@ -53,7 +66,7 @@ def test_every_class_is_common_enough_to_be_learned(table):
 
 
 def test_no_patient_is_in_two_folds_and_folds_are_about_equal(table):
-    assert (table.groupby("patient")["fold"].nunique() == 1).all()
+    assert table[["patient", "fold"]].drop_duplicates()["patient"].is_unique
     per_fold = table.drop_duplicates("patient")["fold"].value_counts()
     assert sorted(per_fold.index) == list(range(1, 11))
     assert per_fold.between(230, 370).all()  # 300 each, four standard deviations
@@ -162,6 +175,79 @@ def test_seeds_patients_and_visits_differ_but_visits_share_the_patient():
 def test_covariates_do_not_depend_on_the_effect_or_the_noise(table):
     other = Synthetic(patients=3000, effect=0.0, noise=3.0).table()
     assert other[["record", "fold", *COVARIATES]].equals(table[["record", "fold", *COVARIATES]])
+
+
+def test_the_cohort_of_version_1_is_still_there():
+    """The covariates added since are drawn from a stream of their own: what was there stays as it was, to the bit."""
+    cohort = Synthetic(patients=400)
+    rows = cohort.table()
+    first = rows[list(COVARIATES[:12])].to_numpy()
+    digest = hashlib.sha256(first.tobytes())
+    digest.update(str(rows[["record", "fold", "label_diagnosis"]].to_numpy().tolist()).encode())
+    for row in rows.head(6).to_dict("records"):
+        digest.update(cohort.signal(row).raw_CT.tobytes())
+    assert digest.hexdigest().startswith("5fb7d5e9ec7a441ae71a")
+
+
+# --- the past -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_values_of_the_cohort_are_plausible_and_yes_and_no_are_0_and_1(table):
+    for name in COVARIATES:
+        known = table[name].dropna()
+        assert known.between(FIELDS[name].low, FIELDS[name].high).all(), name
+        assert not FIELDS[name].binary or known.isin([0, 1]).all(), name
+
+
+def test_hypertension_is_high_pressure_or_a_drug_against_it(table):
+    assert ((table["hypertension"] == 1) == ((table["sbp"] >= 140) | (table["treated"] == 1))).all()
+
+
+def test_diabetes_was_diagnosed_before_today(table):
+    ill = table[table["diabetes"] == 1]
+    assert (ill["diabetes_age"] <= ill["age"]).all()
+    assert (ill["diabetes_age"] >= 20).all()
+    assert (ill["age"] - ill["diabetes_age"]).mean() == pytest.approx(8, abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("illness", "low", "high", "published"),
+    [
+        ("heart_failure", 0.02, 0.08, {"smoker": np.log(1.59), "diabetes": np.log(1.85)}),
+        ("stroke", 0.02, 0.08, {"age": 0.5, "sbp": 0.28, "smoker": 0.51, "diabetes": 0.34}),
+        ("vascular_disease", 0.06, 0.15, {"smoker": np.log(2.87), "diabetes": np.log(2.37)}),
+    ],
+)
+def test_illness_is_as_common_as_in_a_clinic_and_follows_its_causes(
+    many_people, illness, low, high, published
+):
+    """A regression on all causes at once, per 10 years and 20 mmHg: the published log odds within three standard errors."""
+    assert low < many_people[illness].mean() < high
+    unit = {"age": 10, "sbp": 20, "smoker": 1, "diabetes": 1, "sex": 1}
+    x = (many_people[list(unit)] / pd.Series(unit)).to_numpy()
+    fitted = LogisticRegression(C=1e6, max_iter=1000).fit(x, many_people[illness])
+    p = fitted.predict_proba(x)[:, 1]
+    x1 = np.column_stack([x, np.ones(len(x))])
+    errors = np.sqrt(np.diag(np.linalg.inv((x1 * (p * (1 - p))[:, None]).T @ x1)))
+    slopes = dict(zip(unit, zip(fitted.coef_[0], errors, strict=False), strict=True))
+    for name, size in published.items():
+        slope, error = slopes[name]
+        assert slope == pytest.approx(size, abs=3 * error), name
+        assert error < 0.15
+    assert slopes["age"][0] > 0.3
+
+
+def test_every_aspect_of_a_patient_has_a_stream_of_its_own():
+    c = _cohort
+    aspects = [c.COVARIATE, c.DIAGNOSIS, c.MORPHOLOGY, c.MISSING, c.FOLD, c.VISITS, c.HISTORY]
+    records = [c.RECORD + visit for visit in range(1, synthetic.MOST_VISITS + 1)]
+    assert len({*aspects, *records}) == len(aspects) + len(records)
+
+
+def test_ancestry_is_independent_of_the_rest(table):
+    people = table.drop_duplicates("patient")
+    assert people["black"].mean() == pytest.approx(0.13, abs=0.025)
+    assert abs(np.corrcoef(people["black"], people["age"])[0, 1]) < 0.08
 
 
 # --- links ------------------------------------------------------------------------------------------------------------------------
@@ -276,6 +362,12 @@ def test_mechanisms_depend_on_what_they_say(table):
     assert (
         abs(table.loc[older & gone, "sbp"].mean() - table.loc[older & ~gone, "sbp"].mean()) < 0.35 * spread[0]
     )
+
+
+def test_an_age_at_diagnosis_goes_missing_like_the_rest(table):
+    people = table[table["diabetes"] == 1].index
+    left = Synthetic(patients=3000, missing="mcar", missing_rate=0.4).table().loc[people, "diabetes_age"]
+    assert left.isna().mean() == pytest.approx(0.4, abs=0.12)
 
 
 def test_deletion_keeps_the_other_values_and_the_signals(table):
