@@ -13,6 +13,7 @@ Which part of clinically-guided ECG pretraining matters?
 
   clef-ray synth --patients 500 --out storage/shards/demo        a synthetic cohort, as shards
   clef-ray ingest ptbxl --root /data/ptbxl --out storage/shards/ptbxl
+  clef-ray score --list                                          clinical risk scores, and what each needs
   clef-ray pretrain --data storage/shards/demo --set optimiser.epochs=5
   clef-ray evaluate latest --data storage/shards/demo
   clef-ray sweep experiments/ablate_negatives.py --dry-run

@@ -89,7 +89,7 @@ def pretrain(arguments: argparse.Namespace) -> int:
         def tell(metrics: dict[str, float]) -> None:
             progress.update(bar, completed=metrics["epoch"], description=f"loss {metrics['loss']:.4f}")
 
-        pretrain_here(run, corpus, store, tell, arguments.device)
+        pretrain_here(run, corpus, store, tell, arguments.device, arguments.micro_batch)
     print(store.uri)
     return 0
 
@@ -133,6 +133,16 @@ def _newest_run(storage: str) -> str:
     if not found:
         raise DataError(f"no finished run in {storage}/runs; make one with `clef-ray pretrain`")
     return str(found[-1].parent)
+
+
+def score(arguments: argparse.Namespace) -> int:
+    if arguments.list:
+        from clef_ray.cli.score_list import show
+
+        return show()
+    from clef_ray.cli.score import run
+
+    return run(arguments)
 
 
 def sweep(arguments: argparse.Namespace) -> int:

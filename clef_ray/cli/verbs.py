@@ -4,16 +4,27 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from clef_ray.cli.actions import bench, doctor, evaluate, ingest, pretrain, sweep, synth
+from clef_ray.cli.actions import bench, doctor, evaluate, ingest, pretrain, score, sweep, synth
 from clef_ray.registry import DATASETS
 
 Subparsers = Any  # argparse keeps its type private
+
+_SCORE = """\
+One clinical score of every row of a table of patients: CSV or Parquet, by the name's ending.
+
+Columns are named as in `clef-ray score --list`; all are kept. Added are NAME, NAME_observed (how many of the needed
+values are known) and NAME_valid (whether the score was derived for such a patient). Where NAME is a column already
+(age, sex) they begin with NAME_score; age_sex, a point, has NAME_1 and NAME_2 for NAME.
+
+An empty cell is unknown, and makes the score unknown unless --impute fills it. Sex may be 0, 1, male, female, m, f;
+yes and no may be 0, 1, true, false, yes, no. Rows with the same `patient`, if there is such a column, are one patient's."""
 
 
 def add_all(actions: Subparsers) -> None:
     """Every verb, in the order of a first session."""
     _add_synth(actions)
     _add_ingest(actions)
+    _add_score(actions)
     _add_pretrain(actions)
     _add_evaluate(actions)
     _add_sweep(actions)
@@ -98,7 +109,62 @@ def _add_ingest_options(add: Any) -> None:
     add("--address", metavar="HOST:PORT", help="a running Ray cluster, or `auto` (default: a local Ray)")
 
 
+def _add_score(actions: Subparsers) -> None:
+    parser = actions.add_parser(
+        "score",
+        help="Clinical scores of a table of patients.",
+        description=_SCORE,
+        epilog="examples:\n  clef-ray score --list\n"
+        "  clef-ray score --score score2 --region low --units mg/dL --input patients.csv --output scored.csv\n"
+        "  clef-ray score --score prevent --set outcome=hf --impute median --input patients.parquet --output scored.parquet",
+    )
+    parser.set_defaults(action=score)
+    what, add = parser.add_mutually_exclusive_group(required=True), parser.add_argument
+    what.add_argument("--score", metavar="NAME", help="which score")
+    what.add_argument("--list", action="store_true", help="print all scores with their columns and options")
+    add("--input", metavar="FILE", help="table of patients, .csv or .parquet")
+    add("--output", metavar="FILE", help="where the table with the score goes, .csv or .parquet")
+    add(
+        "--region",
+        help="risk region, of scores that have them: low, moderate, high, very_high (default: the score's)",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="an option of the score; repeatable",
+    )
+    add(
+        "--units",
+        choices=("mmol/L", "mg/dL"),
+        default="mmol/L",
+        help="unit of total_cholesterol and hdl (default: mmol/L)",
+    )
+    add(
+        "--hba1c-unit",
+        choices=("mmol/mol", "%"),
+        default="mmol/mol",
+        help="unit of hba1c (default: mmol/mol)",
+    )
+    add(
+        "--impute",
+        choices=("none", "centre", "median", "age_sex_median", "iterative"),
+        default="none",
+        help="how unknown values other than age, sex, black and findings are filled; what is learned is learned from the file "
+        "(default: none)",
+    )
+    add(
+        "--implausible",
+        choices=("refuse", "flag"),
+        default="refuse",
+        help="what a value that no person can have does: stop, or count as unknown and make the row not valid (default: refuse)",
+    )
+
+
 def _add_pretrain(actions: Subparsers) -> None:
+    from clef_ray.cli.experiment import add_micro_batch
+
     add = _verb(
         actions,
         "pretrain",
@@ -115,6 +181,7 @@ def _add_pretrain(actions: Subparsers) -> None:
         help="override a setting, e.g. loss.alpha=0.1, method=simclr; repeatable",
     )
     add("--seed", type=int, default=0, help="seed (default: 0)")
+    add_micro_batch(add)
     add("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: auto)")
 
 

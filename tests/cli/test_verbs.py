@@ -24,7 +24,7 @@ def example(verb):
 
 
 def test_every_verb_has_an_example_in_its_help(capsys):
-    for verb in ("synth", "ingest", "pretrain", "evaluate", "sweep", "bench", "doctor"):
+    for verb in ("synth", "ingest", "score", "pretrain", "evaluate", "sweep", "bench", "doctor"):
         assert example(verb)[0] == verb
         with pytest.raises(SystemExit) as exit_:
             main([verb, "--help"])
