@@ -1,7 +1,7 @@
 """`clef-ray bench`: speed as ratios, measured in one run against a plain alternative and against the machine's limit.
 
-streaming.py: shards to augmented views. step.py: the training step. ray_share.py: what Ray adds to a trial. naive.py: the step written
-plainly. measure.py: taking turns, and the machine. Nothing but the project is needed: data are synthetic, in a temporary folder.
+streaming.py: shards to augmented views. step.py: the training step. loss.py: the guided loss by batch. ray_share.py: what Ray adds to a
+trial. naive.py: the step written plainly. measure.py: taking turns, and the machine. Nothing but the project is needed: data are synthetic, in a temporary folder.
 """
 
 import json
@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from clef_ray.bench import ray_share, step, streaming
+from clef_ray.bench import loss, ray_share, step, streaming
 from clef_ray.bench.measure import Figure, machine
 
 
@@ -44,6 +44,9 @@ def _measure(quick: bool) -> list[Figure]:
         figures += streaming.streaming(sizes)
     with status.status("the training step ..."):
         figures += step.training_step(step.Sizes(batch=128, steps=1, rounds=5 if quick else 31))
+    with status.status("the guided loss ..."):
+        by_batch = {64: 5, 2048: 3} if quick else {64: 31, 256: 31, 1024: 15, 2048: 15, 4096: 5, 8192: 3}
+        figures += loss.losses(loss.Sizes(by_batch))
     with status.status("a small sweep under Ray ..."):
         epochs, trials = (1, 3) if quick else (4, 6)
         figures += ray_share.ray_share(ray_share.Sizes(patients=200, epochs=epochs, trials=trials))

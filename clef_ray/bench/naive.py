@@ -77,8 +77,9 @@ def naive_loss(z_2BD: Tensor, pairs: Pairs, temperature: float = 0.07, alpha: fl
     """
     assert pairs.reference is not None, "the default normaliser needs the training patients' scale"
     scale, average = pairs.reference.scale, pairs.reference.mean_dissimilarity
-    risk_K = torch.nan_to_num(pairs.risk_B, nan=0.0).repeat(2)
-    completeness_K = torch.where(pairs.risk_B.isnan(), 0.0, pairs.completeness_B).repeat(2)
+    risk_B = pairs.risk_BK[:, 0]  # a number, not a point
+    risk_K = torch.nan_to_num(risk_B, nan=0.0).repeat(2)
+    completeness_K = torch.where(risk_B.isnan(), 0.0, pairs.completeness_B).repeat(2)
     patient_K = pairs.patient_B.repeat(2)
     views = len(z_2BD)
 

@@ -46,7 +46,7 @@ class Step:
         self.run = override(Run(), settings).canonical()
         self.x_B2T = torch.from_numpy(rng.normal(size=(batch, 2, SAMPLES)).astype(np.float32))
         self.rows: NDArray[np.int64] = np.arange(batch)
-        people = Subjects(self.rows // 2, rng.uniform(1, 20, batch), rng.choice([0.4, 0.8, 1.0], batch))
+        people = Subjects(self.rows // 2, rng.uniform(1, 20, (batch, 1)), rng.choice([0.4, 0.8, 1.0], batch))
         plan = ReadPlan(self.rows, np.zeros(batch, dtype=np.int64), batch, seed=0)
         feed = MemoryFeed(self.x_B2T.numpy(), LEADS)
         # The store is for checkpoints, of which single steps write none.

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from clef_ray.augment import NOISES, LeadChoice, noise_spectra, pad_samples, two_views
 from clef_ray.bench.measure import Figure, cores, faster, interleaved, on
-from clef_ray.config import Signals, Views
 from clef_ray.datasets.synthetic import Synthetic
+from clef_ray.sections import Signals, Views
 from clef_ray.shards import Manifest, ingest_local, load_corpus, read_rows, row_groups
 from clef_ray.train.loop import MemoryFeed
 from clef_ray.train.plan import ReadPlan

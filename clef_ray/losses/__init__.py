@@ -1,11 +1,14 @@
 """Losses, one per file: pure functions of gathered tensors, so they know nothing of workers.
 
-To add a loss: write `losses/my_loss.py` with a class `MyLoss` whose constructor's parameters are its options, with
-`uses_risk`, and with `__call__(z_all, rows, pairs) -> list[Term]`. It sees every embedding of the global batch and
-returns the sums over the anchors `rows` only; training adds the sums of all workers. A loss with `uses_risk = True` also
-has `reference(risk_N) -> RiskReference`, asked once for the training patients' risks. Take negatives from
-`_negatives` and similarities from `_contrast`, and test the loss against an explicit loop over pairs. The contract
-tests find it by its file name.
+To add a loss: write `losses/my_loss.py` with a class `MyLoss`, a torch Module whose constructor's parameters are its
+options, with `uses_risk`, and with `forward(z_all, rows, pairs) -> list[Term]`. It sees every embedding of the global
+batch and returns the sums over the anchors `rows` only; training adds the sums of all workers. A loss with
+`uses_risk = True` also has `reference(risk_PK) -> RiskReference`, asked once for the training patients' risks. Take
+columns from `_views`, negatives from `_negatives`, and the sums, computed in chunks, from `_kernel`; test the loss
+against an explicit loop over pairs. The contract tests find it by its file name.
+
+Shape suffixes: B subjects of the batch, V = 2B + Q views (first views, second views, then the queue's), R anchors of
+this worker, D embedding, K coordinates of a risk (1 for a number), P training patients.
 """
 
 from collections.abc import Sequence
@@ -13,35 +16,52 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
 class RiskReference:
     """What the training patients' risks say about pairs; fixed before training, so no batch changes what a pair means.
 
-    scale: the dissimilarity Δ that counts as far (its 99 % quantile over pairs of training patients).
-    mean_dissimilarity: mean of D over those pairs, what a pair of unknown dissimilarity gets.
+    scale: the dissimilarity Δ that counts as far, by the loss's normaliser. mean_dissimilarity: mean of D over pairs of
+    training patients, what a pair of unknown dissimilarity gets. sorted_PK: their known risks, each coordinate sorted,
+    for the normaliser that goes by ranks.
     """
 
     scale: float
     mean_dissimilarity: float
+    sorted_PK: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Views of earlier steps, oldest first, that serve as further negatives: no gradient reaches them.
+
+    z_QD: embeddings of any norm; risk_QK, completeness_Q, patient_Q: as in Pairs, per view.
+    """
+
+    z_QD: Tensor
+    risk_QK: Tensor
+    completeness_Q: Tensor
+    patient_Q: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """What is known of the B subjects of the global batch, in the order of the embeddings.
 
-    risk_B: risk score, NaN where unknown. completeness_B: share of the score's fields that were observed, 0 to 1.
+    risk_BK: risk score, NaN where unknown; K = 1 but for a score that is a point, whose differences are Euclidean.
+    completeness_B: share of the score's fields that were observed, 0 to 1.
     patient_B: int64 code, equal for records of one patient. key: (seed, step), which choose the negatives. reference:
-    needed by losses with `uses_risk`.
+    needed by losses with `uses_risk`. queue: views of earlier steps, for losses with `queue` > 0.
     """
 
-    risk_B: Tensor
+    risk_BK: Tensor
     completeness_B: Tensor
     patient_B: Tensor
     key: tuple[int, int]
     reference: RiskReference | None = None
+    queue: Queue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +78,18 @@ class Term:
 
 
 class Loss(Protocol):
-    """A loss of two views of B subjects; constructor parameters are its options."""
+    """A loss of two views of B subjects: a torch Module; its parameters, where it has any, are trained too.
+
+    queue: how many views of earlier steps it wants as negatives; current_temperature: of its softmax.
+    """
 
     uses_risk: ClassVar[bool]
+    queue: int
+
+    @property
+    def current_temperature(self) -> float: ...
+
+    def parameters(self) -> "Sequence[nn.Parameter]": ...
 
     def __call__(self, z_all: Tensor, rows: Tensor, pairs: Pairs) -> list[Term]:
         """Sums over the anchors `rows`.

@@ -1,72 +1,119 @@
 """Clinical dissimilarity of patients: D from their risks, W from D and how much is known."""
 
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from clef_ray.errors import ConfigError
-from clef_ray.losses import Pairs
+from clef_ray.losses import RiskReference
+from clef_ray.losses._kernel import chunks
+from clef_ray.losses._reference import Normaliser, ranks
+from clef_ray.losses._views import Views
 
-Normaliser = Literal["fixed_scale", "batch_minmax"]
 Mask = Literal["neutral", "none", "literal", "mirrored"]
 
 #: The published code's guard against division by zero in its min-max.
 EPS = 1e-6
 
 
-def dissimilarity(
-    rows_R: Tensor, pairs: Pairs, alpha: float, power: int, normaliser: Normaliser
-) -> tuple[Tensor, Tensor]:
-    """D [R, B] of the anchors' subjects with all subjects, and its mean over pairs of patients D̄ (scalar).
+@dataclass(frozen=True, slots=True)
+class Dissimilarity:
+    """D of any two views' patients: (1 - α) min(Δ / scale, 1) + α with Δ = distance^power.
 
-    D = (1 - α) Δ' + α with Δ' = abs(r_i - r_k)^power brought to 0..1 by `normaliser`; D̄ where a risk is unknown (the
-    number that stands in for the NaN during the computation reaches neither). The diagonal is left to `masked`.
+    place_VK: the risks, or their ranks, in units of the distance that counts as far; average: D̄, the mean over pairs of
+    patients, what an unknown pair gets.
     """
-    known_B = ~torch.isnan(pairs.risk_B)
-    risk_B = torch.where(known_B, pairs.risk_B, 0)
-    risk_R1 = risk_B[rows_R % len(risk_B)][:, None]
-    both_RB = known_B[rows_R % len(risk_B)][:, None] & known_B
-    if normaliser == "fixed_scale":
-        if pairs.reference is None:
-            raise ConfigError(
-                "normaliser fixed_scale needs the reference of the training patients' risks (`Guided.reference`)"
-            )
-        d_RB = _scaled((risk_R1 - risk_B).abs() ** power, pairs.reference.scale, alpha)
-        average = d_RB.new_tensor(pairs.reference.mean_dissimilarity)
-        return torch.where(both_RB, d_RB, average), average
-    # min-max over the whole batch with its diagonal, where Δ = 0: the least Δ is 0, the greatest that of the extreme risks
-    low = torch.where(known_B, pairs.risk_B, torch.inf).min()
-    high = torch.where(known_B, pairs.risk_B, -torch.inf).max()
-    scale = (high - low).clamp(min=0) ** power + EPS
-    pair_BB = (known_B[:, None] & known_B).fill_diagonal_(False)
-    total = (_scaled((risk_B[:, None] - risk_B).abs() ** power, scale, alpha) * pair_BB).sum()
-    average = torch.where(pair_BB.any(), total / pair_BB.sum().clamp(min=1), 1.0)
-    return torch.where(both_RB, _scaled((risk_R1 - risk_B).abs() ** power, scale, alpha), average), average
+
+    place_VK: Tensor
+    known_V: Tensor
+    alpha: float
+    power: int
+    average: Tensor
+
+    def distance(self, rows_C: Tensor) -> Tensor:
+        """[C, V] distance of the places; meaningless where one is unknown."""
+        return _distance(self.place_VK[rows_C], self.place_VK, 1)
+
+    def trusted(self, rows_C: Tensor, trust_V: Tensor) -> tuple[Tensor, Tensor]:
+        """D̄ + t (D - D̄) and t = trust_i trust_k, both [C, V]. Where trust is 0 the risk that is compared does not matter."""
+        d_CV = _distance(self.place_VK[rows_C], self.place_VK, self.power).clamp_(max=1)
+        t_CV = trust_V[rows_C, None] * trust_V
+        return d_CV.mul_(1 - self.alpha).add_(self.alpha - self.average).mul_(t_CV).add_(self.average), t_CV
 
 
-def _scaled(delta: Tensor, scale: float | Tensor, alpha: float) -> Tensor:
-    return (1 - alpha) * (delta / scale).clamp(max=1) + alpha
+def dissimilarity(
+    views: Views, reference: RiskReference | None, alpha: float, power: int, normaliser: Normaliser
+) -> Dissimilarity:
+    """D by one of the four normalisers; all but batch_minmax need the reference."""
+    risk_VK, known_V = views.risk_VK, views.known_V
+    if normaliser == "batch_minmax":
+        scale = _batch_maximum(views, power) + EPS  # the least Δ is 0, on the diagonal
+        found = Dissimilarity(risk_VK / scale ** (1 / power), known_V, alpha, power, risk_VK.new_tensor(1.0))
+        return replace(found, average=_batch_average(found, views.batch))
+    if reference is None:
+        raise ConfigError(
+            f"normaliser {normaliser} needs the reference of the training patients' risks (`Guided.reference`)"
+        )
+    if normaliser == "rank":
+        assert reference.sorted_PK is not None, "made by risk_reference for this normaliser"
+        risk_VK = ranks(risk_VK, reference.sorted_PK)
+    average = risk_VK.new_tensor(reference.mean_dissimilarity)
+    return Dissimilarity(risk_VK / reference.scale ** (1 / power), known_V, alpha, power, average)
 
 
-def masked(d_RB: Tensor, average: Tensor, rows_R: Tensor, pairs: Pairs, mask: Mask) -> tuple[Tensor, Tensor]:
-    """W [R, B], 0 between a subject and itself, and each pair's weight in L_d [R, B].
+def weights(d: Dissimilarity, rows_C: Tensor, views: Views, mask: Mask) -> tuple[Tensor, Tensor | None]:
+    """W [C, V], and each pair's weight in L_d [C, V] (None: 1 for all).
 
     `neutral` W = c D + (1 - c) D̄ with c = sqrt(c_i c_k), also the weight; `literal` W = D exp(-c_i c_k); `mirrored`
-    W = D exp(-(1 - c_i)(1 - c_k)); `none` W = D.
+    W = D exp(-(1 - c_i)(1 - c_k)); `none` W = D. Under the last three D̄ stands for a D that is unknown.
     """
-    c_B = torch.where(torch.isnan(pairs.risk_B), 0, pairs.completeness_B).to(d_RB.dtype)
-    own_R = rows_R % len(c_B)
-    c_R1 = c_B[own_R][:, None]
-    weight_RB = torch.ones_like(d_RB)
+    c_V = views.completeness_V
     if mask == "neutral":
-        weight_RB = (c_R1 * c_B).sqrt()
-        w_RB = weight_RB * d_RB + (1 - weight_RB) * average
-    elif mask == "literal":
-        w_RB = d_RB * torch.exp(-c_R1 * c_B)
+        root_V = c_V.sqrt()
+        return d.trusted(rows_C, root_V)
+    known_V = views.known_V.to(c_V.dtype)
+    w_CV, _ = d.trusted(rows_C, known_V)
+    if mask == "literal":
+        w_CV.mul_((-c_V[rows_C, None] * c_V).exp_())
     elif mask == "mirrored":
-        w_RB = d_RB * torch.exp(-(1 - c_R1) * (1 - c_B))
-    else:
-        w_RB = d_RB
-    itself_RB = own_R[:, None] == torch.arange(len(c_B), device=own_R.device)
-    return w_RB.masked_fill(itself_RB, 0), weight_RB
+        w_CV.mul_((-(1 - c_V[rows_C, None]) * (1 - c_V)).exp_())
+    return w_CV, None
+
+
+def _distance(one_CK: Tensor, other_VK: Tensor, power: int) -> Tensor:
+    """[C, V] Euclidean distance to the power 1 or 2, without the temporary [C, V, K]."""
+    if one_CK.shape[1] == 1:
+        difference_CV = one_CK - other_VK[:, 0]
+        return difference_CV.square_() if power == 2 else difference_CV.abs_()
+    squares_CV = torch.zeros(len(one_CK), len(other_VK), dtype=one_CK.dtype, device=one_CK.device)
+    for one_C, other_V in zip(one_CK.T, other_VK.T, strict=True):
+        squares_CV += (one_C[:, None] - other_V).square_()
+    return squares_CV if power == 2 else squares_CV.sqrt_()
+
+
+def _batch_maximum(views: Views, power: int) -> Tensor:
+    """The largest Δ between known risks of the views; 0 without any."""
+    known_UK = views.risk_VK[views.known_V]
+    if not len(known_UK):
+        return views.risk_VK.new_zeros(())
+    if known_UK.shape[1] == 1:
+        return torch.as_tensor((known_UK.max() - known_UK.min()) ** power)
+    place_U = torch.arange(len(known_UK), device=known_UK.device)
+    each = [_distance(known_UK[rows], known_UK, power).max() for _, rows in chunks(place_U, len(known_UK))]
+    return torch.stack(each).max()
+
+
+def _batch_average(d: Dissimilarity, batch: int) -> Tensor:
+    """Mean D over pairs of different subjects of the batch with known risks; 1 without any."""
+    own_B = torch.arange(batch, device=d.place_VK.device)[d.known_V[:batch]]
+    pairs = len(own_B) * (len(own_B) - 1)
+    if not pairs:
+        return d.average
+    within = replace(d, place_VK=d.place_VK[own_B], known_V=d.known_V[own_B])
+    place_B = torch.arange(len(own_B), device=own_B.device)
+    one_B = torch.ones_like(d.place_VK[own_B, 0])
+    each = [within.trusted(rows, one_B)[0].sum() for _, rows in chunks(place_B, len(own_B))]
+    total = torch.stack(each).sum()
+    return (total - len(own_B) * d.alpha) / pairs  # a subject and itself: Δ = 0, D = α

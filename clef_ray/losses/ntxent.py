@@ -1,36 +1,77 @@
 """NT-Xent, the loss of SimCLR (Chen et al. 2020, arXiv 2002.05709, eq. 1): every negative counts the same."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from clef_ray.errors import ConfigError
 from clef_ray.losses import Pairs, Term
-from clef_ray.losses._contrast import cosine, cross_entropy, positive_columns
-from clef_ray.losses._negatives import candidates, check_negatives, sample
+from clef_ray.losses._kernel import Entries, Weights, sums
+from clef_ray.losses._negatives import allowed, check_negatives, hardest, random_choice, refuse_too_many
+from clef_ray.losses._temperature import Temperature
+from clef_ray.losses._views import other_view, views
+from clef_ray.registry import unknown
+
+Choice = Literal["random", "hardest"]
 
 
-class Ntxent:
+class Ntxent(nn.Module):
     """Contrast of two views of a record with views of other patients; the unguided counterpart of `Guided`.
 
-    temperature: of the softmax, .07 as CLEF. negatives: per anchor, sampled anew each step at constant batch size;
-    None: all of the batch. Other records of the anchor's patient are left out: they are no negatives.
+    temperature: of the softmax, .07 as CLEF; learn_temperature: trained with the encoder, within .01 to 1.
+    negatives: per anchor, at constant batch size; None: all of the batch and the queue. choose: which ones, `random`
+    anew each step or the `hardest`, the most similar. queue: views of earlier steps that are kept as further negatives.
+    Other records of the anchor's patient are left out: they are no negatives.
     """
 
     uses_risk: ClassVar[bool] = False
 
-    def __init__(self, temperature: float = 0.07, negatives: int | None = None) -> None:
-        if not 0 < temperature < float("inf"):
-            raise ConfigError(f"ntxent.temperature: {temperature:g} given; it must be above 0")
-        check_negatives(negatives, "ntxent")
-        self.temperature = temperature
+    def __init__(
+        self,
+        temperature: float = 0.07,
+        negatives: int | None = None,
+        choose: Choice = "random",
+        queue: int = 0,
+        learn_temperature: bool = False,
+    ) -> None:
+        super().__init__()
+        if choose not in get_args(Choice):
+            raise unknown("value", choose, get_args(Choice), "ntxent.choose")
+        check_negatives(negatives, queue, "ntxent")
+        self.temperature = Temperature(temperature, learn_temperature, "ntxent")
         self.negatives = negatives
+        self.choose = choose
+        self.queue = queue
 
-    def __call__(self, z_all: Tensor, rows: Tensor, pairs: Pairs) -> list[Term]:
+    @property
+    def current_temperature(self) -> float:
+        return self.temperature.current()
+
+    def forward(self, z_all: Tensor, rows: Tensor, pairs: Pairs) -> list[Term]:
         """One term, `nce`: mean over anchors of -log softmax of the positive."""
-        s_RK = cosine(z_all, rows)
-        used_RK = sample(candidates(rows, pairs.patient_B), rows, self.negatives, pairs.key)
-        positive_RK = positive_columns(rows, len(z_all))
-        loss_R = cross_entropy(s_RK / self.temperature, positive_RK, (used_RK | positive_RK).to(s_RK.dtype))
-        return [Term("nce", 1.0, loss_R.sum(), torch.tensor(len(rows), dtype=s_RK.dtype, device=s_RK.device))]
+        refuse_too_many(self.negatives, len(pairs.patient_B), self.queue, "ntxent")
+        with torch.autocast(z_all.device.type, enabled=False):
+            columns = views(z_all, pairs)
+            same = columns.same(columns.patient_V)
+            one, zero = columns.u_VD.new_ones(()), columns.u_VD.new_zeros(())
+            inverse = self.temperature.inverse(columns.u_VD)
+
+            def weigh(rows_C: Tensor, s_CV: Tensor) -> Weights:
+                skip = self._skip(rows_C, same.pairs(rows_C), s_CV, pairs.key)
+                base_CV = torch.ones_like(s_CV)
+                base_CV[skip] = 0
+                positives = torch.arange(len(rows_C), device=rows_C.device), other_view(rows_C, columns.batch)
+                each_C = s_CV.new_ones(len(rows_C))
+                return Weights(skip, base_CV, each_C, positives, each_C, each_C, None, None)
+
+            total, _, _ = sums(columns.u_VD, rows, weigh, inverse, one, zero)
+        return [Term("nce", 1.0, total, total.new_tensor(len(rows)))]
+
+    def _skip(
+        self, rows_C: Tensor, own: tuple[Tensor, Tensor], s_CV: Tensor, key: tuple[int, int]
+    ) -> Entries:
+        if self.negatives is None:
+            return own
+        if self.choose == "hardest":
+            return ~hardest(allowed(own, s_CV), s_CV, self.negatives)
+        return ~random_choice(allowed(own, s_CV), rows_C, self.negatives, key)

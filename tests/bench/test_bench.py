@@ -88,7 +88,9 @@ def test_the_naive_loss_is_the_guided_loss_in_value_and_gradient():
     risk = torch.rand(10, generator=rng, dtype=torch.float64) * 20
     risk[3] = torch.nan
     completeness = torch.rand(10, generator=rng, dtype=torch.float64)
-    pairs = Pairs(risk, completeness, torch.arange(10) // 2, key=(0, 0), reference=RiskReference(90.0, 0.45))
+    pairs = Pairs(
+        risk[:, None], completeness, torch.arange(10) // 2, key=(0, 0), reference=RiskReference(90.0, 0.45)
+    )
     z = torch.randn(20, 8, generator=rng, dtype=torch.float64, requires_grad=True)
     losses = reduce(Guided()(z, torch.arange(20), pairs)), naive_loss(z, pairs)
     gradients = [torch.autograd.grad(loss, z)[0] for loss in losses]
