@@ -19,9 +19,9 @@ from scipy import fft as scipy_fft
 from scipy import signal as scipy_signal
 from torch import Tensor
 
-from clef_ray.config import Signals, Views
 from clef_ray.errors import ConfigError
 from clef_ray.randomness import fold, uniform
+from clef_ray.sections import Signals, Views
 
 #: The five kinds of augmentation, drawn uniformly; "none" leaves the signal as it is.
 NOISES = ("none", "wander", "electrode", "motion", "mixture")

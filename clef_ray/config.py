@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from clef_ray.errors import ConfigError
-from clef_ray.registry import ENCODERS, LOSSES, METHODS, SCORES, TASKS, Registry, coerce, unknown
+from clef_ray.registry import ENCODERS, LOSSES, METHODS, PRESET, SCORES, TASKS, Registry, coerce, unknown
+from clef_ray.sections import Imputation, Missingness, Optimiser, Signals, Views
 
 #: Raised when the meaning of a configuration changes though its text does not, so that old results are not taken for new ones.
 SCIENCE_VERSION = 1
@@ -41,76 +42,6 @@ def spec(registry: Registry, name: str, options: Mapping[str, Any] | None = None
     return Spec(name, tuple(sorted(resolved.items())))
 
 
-def _within(key: str, value: float, low: float, high: float, unit: str = "") -> None:
-    """ConfigError unless low <= value <= high (NaN is not)."""
-    if not low <= value <= high:
-        raise ConfigError(f"{key}: {value:g} given; allowed is {low:g} to {high:g} {unit}".rstrip())
-
-
-@dataclass(frozen=True)
-class Signals:
-    """What the encoder sees. fs [Hz]: training rate; seconds: window; band [Hz]: Butterworth order-5 band-pass, zero phase (method §3)."""
-
-    fs: float = 500.0
-    seconds: float = 10.0
-    band: tuple[float, float] = (0.67, 40.0)
-
-    def __post_init__(self) -> None:
-        _within("signals.fs", self.fs, 1, 10_000, "Hz")
-        _within("signals.seconds", self.seconds, 1, 3600, "s")
-        low, high = self.band
-        if not 0 < low < high < self.fs / 2:
-            raise ConfigError(
-                f"signals.band {self.band} Hz: 0 < low < high < fs/2 = {self.fs / 2:g} is needed"
-            )
-
-
-@dataclass(frozen=True)
-class Views:
-    """How two views are made of one record (method §3).
-
-    lead: `random` draws two of the record's leads, made equal with probability same_lead; a lead name uses that one for both.
-    noise_mv: RMS [mV] of the added noise; mask_probability: chance of zeroing one run of mask_share of the window.
-    """
-
-    lead: str = "random"
-    same_lead: float = 0.8
-    noise_mv: float = 0.1
-    mask_probability: float = 0.2
-    mask_share: tuple[float, float] = (0.1, 0.3)
-
-    def __post_init__(self) -> None:
-        _within("views.same_lead", self.same_lead, 0, 1)
-        _within("views.noise_mv", self.noise_mv, 0, 100, "mV")
-        _within("views.mask_probability", self.mask_probability, 0, 1)
-        if not 0 <= self.mask_share[0] <= self.mask_share[1] < 1:
-            raise ConfigError(f"views.mask_share {self.mask_share}: 0 <= low <= high < 1 is needed")
-
-
-@dataclass(frozen=True)
-class Optimiser:
-    """AdamW with linear warm-up and cosine decay to lr_min. batch: patients' records per step over all workers."""
-
-    epochs: int = 100
-    batch: int = 64
-    lr: float = 1e-4
-    lr_min: float = 1e-6
-    weight_decay: float = 5e-4
-    betas: tuple[float, float] = (0.9, 0.999)
-    warmup_epochs: float = 1.0
-    precision: Literal["fp32", "bf16"] = "fp32"
-
-    def __post_init__(self) -> None:
-        _within("optimiser.epochs", self.epochs, 1, 100_000)
-        _within("optimiser.batch", self.batch, 2, 1_000_000)
-        _within("optimiser.lr", self.lr, 0, 1e6)
-        _within("optimiser.lr_min", self.lr_min, 0, self.lr)
-        _within("optimiser.weight_decay", self.weight_decay, 0, 1e6)
-        _within("optimiser.warmup_epochs", self.warmup_epochs, 0, 100_000)
-        for beta in self.betas:
-            _within("optimiser.betas", beta, 0, 1)
-
-
 @dataclass(frozen=True)
 class Run:
     """One pretraining: a pure function of this and the shards behind `data` (their manifest's fingerprint)."""
@@ -124,8 +55,14 @@ class Run:
     method: Spec = field(default_factory=lambda: spec(METHODS, "clef"))
     loss: Spec | None = None
     score: Spec | None = field(default_factory=lambda: spec(SCORES, "score2"))
-    imputation: Literal["centre", "none"] = "centre"
+    imputation: Imputation = "centre"
+    missingness: Missingness = field(default_factory=Missingness)
+    batches: Literal["shuffled", "risk_stratified"] = "shuffled"
     optimiser: Optimiser = field(default_factory=Optimiser)
+
+    def __post_init__(self) -> None:
+        if self.batches == "risk_stratified" and self.score is None:
+            raise ConfigError("batches: risk_stratified mixes batches by the score; set score=NAME")
 
     def canonical(self) -> "Run":
         """The same run without what cannot matter: the method's default loss filled in, the score dropped where no risk is used.
@@ -133,13 +70,15 @@ class Run:
         Two arms that differ only in switches their method never reads are one run.
         """
         method = METHODS.get(self.method.name)
+        no_risk: dict[str, Any] = {"score": None, "imputation": "none", "missingness": Missingness()}
         if not method.trains:
-            untrained: dict[str, Any] = {"imputation": "none", "views": Views(), "optimiser": Optimiser()}
-            return replace(self, loss=None, score=None, **untrained)
+            untrained: dict[str, Any] = {"views": Views(), "batches": "shuffled", "optimiser": Optimiser()}
+            return replace(self, loss=None, **no_risk, **untrained)
         loss = self.loss or spec(LOSSES, method.default_loss)
-        if LOSSES.get(loss.name).uses_risk:
-            return replace(self, loss=loss)
-        return replace(self, loss=loss, score=None, imputation="none")
+        run = replace(self, loss=loss)
+        if not (LOSSES.get(loss.name).uses_risk or self.batches == "risk_stratified"):
+            return replace(run, **no_risk)
+        return run if run.missingness.rate > 0 else replace(run, missingness=Missingness())
 
     @property
     def epochs(self) -> int:
@@ -217,8 +156,8 @@ def _component(key: str, value: Any, where: str) -> Spec | None:
 
 
 def in_order(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Which component first, then its options: an option is checked against the component it belongs to."""
-    return sorted(settings.items(), key=lambda item: "." in item[0])
+    """Which component first, then its preset, then its options: each is checked against, and overrides, what comes before it."""
+    return sorted(settings.items(), key=lambda item: ("." in item[0], not item[0].endswith(f".{PRESET}")))
 
 
 def override(run: Run, settings: Mapping[str, Any]) -> Run:
@@ -243,11 +182,13 @@ def override(run: Run, settings: Mapping[str, Any]) -> Run:
 
 def _override_component(run: Run, head: str, option: str, value: Any) -> Spec:
     current: Spec | None = getattr(run, head)
-    if current is None and head == "loss":
-        current = spec(LOSSES, METHODS.get(run.method.name).default_loss)
+    if current is None and head == "loss" and (default := METHODS.get(run.method.name).default_loss):
+        current = spec(LOSSES, default)
     if current is None:
         raise ConfigError(f"{head}.{option}: no {head} is chosen; set {head}=NAME first")
-    return spec(_COMPONENTS[head], current.name, {**dict(current.options), option: value}, head)
+    registry = _COMPONENTS[head]
+    new = registry.preset(current.name, value, head) if option == PRESET else {option: value}
+    return spec(registry, current.name, {**dict(current.options), **new}, head)
 
 
 def _override_section(section: Any, head: str, key: str, value: Any, allowed: list[str]) -> Any:

@@ -87,6 +87,10 @@ def _coerce_scalar(value: Any, kind: type, where: str) -> Any:
     raise wrong
 
 
+#: In place of an option: the name of one of the component's PRESETS, a mapping from preset to options.
+PRESET = "preset"
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One switch of a component: its type and default (`inspect.Parameter.empty` where it must be given)."""
@@ -128,15 +132,33 @@ class Registry:
         signature = inspect.signature(component)
         return {p.name: Parameter(hints.get(p.name, Any), p.default) for p in signature.parameters.values()}
 
+    def preset(self, name: str, preset: str, where: str = "") -> Mapping[str, Any]:
+        """The options that a preset of a component stands for. ConfigError: it has no presets, or none of that name."""
+        presets: Mapping[str, Mapping[str, Any]] = getattr(self.get(name, where), "PRESETS", {})
+        if not presets:
+            raise ConfigError(f"{where or self.kind}.{PRESET}: {self.kind} {name!r} has no presets")
+        if preset not in presets:
+            raise unknown(f"preset of {self.kind} {name!r}", str(preset), presets, where)
+        return presets[preset]
+
+    def accepts(self, name: str, option: str) -> bool:
+        """Whether a component can be given this option (`preset` where it has presets)."""
+        return option in self.schema(name) or (option == PRESET and hasattr(self.get(name), "PRESETS"))
+
     def options(self, name: str, given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
         """All options of a component, given ones coerced to their types, the others at their defaults.
 
-        Options without a default that are not given are left out: the caller supplies them at build time.
+        A given `preset` is replaced by its options; other given ones override those. Options without a default that are not
+        given are left out: the caller supplies them at build time.
         """
         schema = self.schema(name, where)
+        if PRESET in given:
+            chosen = self.preset(name, given[PRESET], where)
+            given = {**chosen, **{key: value for key, value in given.items() if key != PRESET}}
         for key in given:
             if key not in schema:
-                raise unknown(f"option of {self.kind} {name!r}", key, schema, where)
+                allowed = [key for key in (*schema, PRESET) if self.accepts(name, key)]
+                raise unknown(f"option of {self.kind} {name!r}", key, allowed, where)
         out: dict[str, Any] = {}
         for key, parameter in schema.items():
             if key in given:

@@ -6,7 +6,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,19 +16,18 @@ from numpy.typing import NDArray
 from clef_ray.ablation import Outcome, Trial
 from clef_ray.augment import window
 from clef_ray.config import Run, Spec, evaluation_fingerprint
-from clef_ray.datasets import COVARIATES
+from clef_ray.datasets import covariates_of
 from clef_ray.distributed import Context, LocalContext
 from clef_ray.errors import DataError
 from clef_ray.evaluate.embedder import Embedder
 from clef_ray.evaluate.inputs import OFFICIAL
 from clef_ray.evaluate.run import TaskResult, run_task
 from clef_ray.registry import METHODS, SCORES, TASKS
-from clef_ray.scores import risk
+from clef_ray.scores import fit, risk
 from clef_ray.shards import Corpus
 from clef_ray.store import Store
 from clef_ray.train.loop import RECORD, Feed, MemoryFeed, Trainer, build_encoder, complete, finish
-from clef_ray.train.plan import ReadPlan
-from clef_ray.train.subjects import subjects, training_rows
+from clef_ray.train.subjects import read_plan, subjects, training_rows
 
 Listen = Callable[[dict[str, float]], None]
 
@@ -45,17 +44,26 @@ def record_of(store: Store) -> dict[str, Any]:
 
 
 def pretrain(
-    run: Run, table: pd.DataFrame, row_groups: NDArray[np.int64], feed: Feed, context: Context
+    run: Run,
+    table: pd.DataFrame,
+    row_groups: NDArray[np.int64],
+    feed: Feed,
+    context: Context,
+    micro_batch: int | None = None,
 ) -> None:
-    """Pretrain a run unless its store holds it already. Every worker of a group calls this; rank 0 writes."""
+    """Pretrain a run unless its store holds it already. Every worker of a group calls this; rank 0 writes.
+
+    micro_batch: records encoded at once (train/pieces.py); hardware, not part of the run's identity.
+    """
     if complete(context.store):
         return
     run, begin = run.canonical(), time.perf_counter()
     rows = training_rows(run, table)
     history: list[dict[str, float]] = []
     if METHODS.get(run.method.name).trains:
-        plan = ReadPlan(rows, row_groups[rows], run.optimiser.batch, run.seed)
-        trainer = Trainer(run, subjects(run, table), plan, feed, context)
+        people = subjects(run, table)
+        plan = read_plan(run, people, rows, row_groups)
+        trainer = Trainer(run, people, plan, feed, context, micro_batch)
         history, encoder = trainer.fit(), trainer.encoder
     else:
         encoder = build_encoder(run)
@@ -73,11 +81,16 @@ def pretrain(
 
 
 def pretrain_here(
-    run: Run, corpus: Corpus, store: Store, listen: Listen | None = None, device: str = "auto"
+    run: Run,
+    corpus: Corpus,
+    store: Store,
+    listen: Listen | None = None,
+    device: str = "auto",
+    micro_batch: int | None = None,
 ) -> None:
     """Pretrain in this process on a corpus in memory."""
     feed = MemoryFeed(corpus.signals_NCT, corpus.leads)
-    pretrain(run, corpus.table, corpus.groups, feed, LocalContext(store, device, listen))
+    pretrain(run, corpus.table, corpus.groups, feed, LocalContext(store, device, listen), micro_batch)
 
 
 def evaluate(
@@ -113,14 +126,12 @@ def evaluate(
 
 
 def _task_risk(task: Any, table: pd.DataFrame) -> NDArray[np.float64] | None:
-    """The score a zero-shot task correlates with. Missing fields other than age and sex stand at their centre (method §1.5)."""
+    """The score a zero-shot task correlates with. Missing fields other than age and sex stand at their centre."""
     if task.kind != "zeroshot":
         return None
-    score = SCORES.get(task.score)()
-    covariates: Mapping[str, NDArray[np.float64]] = {
-        c: table[c].to_numpy(dtype=np.float64) for c in COVARIATES
-    }
-    return risk(score, covariates, table["patient"].to_numpy(dtype=str), "centre").value_N
+    score, covariates = SCORES.get(task.score)(), covariates_of(table)
+    fill = fit("centre", covariates, score.fields)
+    return risk(score, covariates, table["patient"].to_numpy(dtype=str), fill).value_N
 
 
 def load_outcome(trial: Trial, tasks: Sequence[Spec], data: str, storage: str) -> Outcome | None:

@@ -53,6 +53,19 @@ def test_strings_from_the_command_line_become_the_types_of_the_switches():
         ({"score": "score3"}, ["unknown risk score", "Did you mean 'score2'"]),
         ({"score.region": "moon"}, ["moon", "moderate"]),
         ({"imputation": "mean"}, ["mean", "centre"]),
+        ({"missingness.rate": 1.5}, ["missingness.rate: 1.5", "0 to 1"]),
+        ({"missingness.rate": "nan"}, ["missingness.rate: nan", "0 to 1"]),
+        ({"missingness.mechanism": "mcr"}, ["mcr", "Did you mean 'mcar'"]),
+        ({"missingness.rates": 0.1}, ["missingness.rates", "Did you mean 'missingness.rate'"]),
+        ({"batches": "stratified"}, ["stratified", "Did you mean 'risk_stratified'"]),
+        ({"batches": "risk_stratified", "score": "none"}, ["risk_stratified", "set score=NAME"]),
+        ({"loss.preset": "publised"}, ["preset of loss 'guided'", "Did you mean 'published'"]),
+        ({"loss.preset": 3}, ["preset of loss 'guided' '3'", "default, paper, published"]),
+        ({"loss": "ntxent", "loss.preset": "paper"}, ["loss.preset", "loss 'ntxent' has no presets"]),
+        ({"method": "simclr", "loss.preset": "paper"}, ["loss 'ntxent' has no presets"]),
+        ({"score.preset": "paper"}, ["score.preset", "risk score 'score2' has no presets"]),
+        ({"loss.presets": "paper"}, ["Did you mean 'preset'"]),
+        ({"method": "random", "loss.preset": "paper"}, ["loss.preset: no loss is chosen"]),
         ({"encoder.size": "XL"}, ["XL", "S"]),
         ({"encoder": "none"}, ["encoder 'none'", "clef"]),
         ({"method": "none"}, ["method 'none'", "simclr"]),
@@ -108,6 +121,73 @@ def test_switches_that_a_method_never_reads_do_not_make_another_run():
     random = override(Run(), {"method": "random"})
     assert override(random, {"optimiser.lr": 1.0, "views.noise_mv": 0}).fingerprint() == random.fingerprint()
     assert override(random, {"seed": 1}).fingerprint() != random.fingerprint()
+
+
+def test_what_decides_the_batches_or_the_missing_covariates_is_science():
+    base = Run(data="abc")
+    gone = {"missingness.mechanism": "mcar", "missingness.rate": 0.3}
+    different = [
+        gone,
+        {**gone, "missingness.mechanism": "mnar"},
+        {**gone, "missingness.rate": 0.6},
+        {"batches": "risk_stratified"},
+        {"method": "simclr", "batches": "risk_stratified"},
+        {"method": "simclr", "batches": "risk_stratified", **gone},
+        {"method": "simclr", "batches": "risk_stratified", "imputation": "none"},
+        {"method": "simclr", "batches": "risk_stratified", "score": "age"},
+        {"method": "simclr"},
+    ]
+    assert (
+        len({base.fingerprint(), *(override(base, d).fingerprint() for d in different)}) == len(different) + 1
+    )
+    simclr, random = ({"method": method} for method in ("simclr", "random"))
+    for one, other in [
+        (simclr, {**simclr, **gone}),
+        (random, {**random, **gone, "batches": "risk_stratified"}),
+        ({}, {"missingness.mechanism": "mar"}),
+    ]:
+        assert override(base, one).fingerprint() == override(base, other).fingerprint()
+
+
+@pytest.mark.parametrize("name", ["published", "paper", "default"])
+def test_a_preset_is_its_options_spelled_out(name):
+    presets = LOSSES.get("guided").PRESETS
+    spelled = {f"loss.{option}": value for option, value in presets[name].items()}
+    by_name = override(Run(), {"loss.preset": name})
+    assert by_name.fingerprint() == override(Run(), spelled).fingerprint()
+    assert "preset" not in dict(by_name.loss.options)
+    assert from_dict(Run, to_dict(by_name)) == by_name
+    assert len({override(Run(), {"loss.preset": p}).fingerprint() for p in presets}) == len(presets)
+    assert by_name.fingerprint() == from_dict(Run, {"loss": {"name": "guided", "preset": name}}).fingerprint()
+
+
+def test_the_default_preset_is_the_default_and_undoes_another():
+    assert override(Run(), {"loss.preset": "default"}).fingerprint() == Run().fingerprint()
+    published = override(Run(), {"loss.preset": "published", "loss.alpha": 0.4})
+    back = override(published, {"loss.preset": "default"})
+    assert back.fingerprint() == override(Run(), {"loss.alpha": 0.4}).fingerprint(), (
+        "what presets leave open stays"
+    )
+
+
+def test_options_override_a_preset_wherever_it_stands():
+    settings = {"loss.mask": "mirrored", "loss.preset": "published", "loss": "guided", "loss.alpha": "0.4"}
+    run = override(Run(), settings)
+    options = dict(run.loss.options)
+    assert (options["mask"], options["alpha"], options["weight_norm"]) == ("mirrored", 0.4, "softmax")
+    assert run == override(Run(), dict(reversed(settings.items())))
+    mapping = {"name": "guided", "mask": "mirrored", "preset": "published", "alpha": 0.4}
+    assert from_dict(Run, {"loss": mapping}).loss == run.loss
+
+
+def test_every_preset_holds_options_that_exist_with_values_that_are_allowed():
+    for name in LOSSES.names():
+        for preset in getattr(LOSSES.get(name), "PRESETS", {}):
+            spec(LOSSES, name, {"preset": preset}).build(LOSSES)
+    assert LOSSES.accepts("guided", "preset")
+    assert LOSSES.accepts("guided", "alpha")
+    assert not LOSSES.accepts("ntxent", "preset")
+    assert not LOSSES.accepts("ntxent", "alpha")
 
 
 @given(

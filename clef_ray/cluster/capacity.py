@@ -31,15 +31,19 @@ class Request:
     """What one trial asks for: workers_per_trial workers, each on one node.
 
     cpus_per_worker > 0, gpus_per_worker >= 0; fractions below 1 are allowed, above 1 only whole numbers (Ray's rule).
+    micro_batch: records that a worker encodes at once, None: its share of the batch; it takes memory, which is not counted here.
     """
 
     workers_per_trial: int = 1
     cpus_per_worker: float = 1.0
     gpus_per_worker: float = 0.0
+    micro_batch: int | None = None
 
     def __post_init__(self) -> None:
         if self.workers_per_trial < 1:
             raise ConfigError(f"--workers-per-trial {self.workers_per_trial}: at least 1 is needed")
+        if self.micro_batch is not None and self.micro_batch < 1:
+            raise ConfigError(f"--micro-batch {self.micro_batch}: at least 1 is needed")
         for flag, value, least in (
             ("cpus", self.cpus_per_worker, 1 / UNIT),
             ("gpus", self.gpus_per_worker, 0.0),

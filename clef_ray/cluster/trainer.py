@@ -67,21 +67,28 @@ def _tables(source: Source) -> tuple[Any, NDArray[np.int64]]:
 def _worker(config: dict[str, Any]) -> None:
     run, source = config["run"], config["source"]
     table, groups = _tables(source)
-    pretrain(run, table, groups, source.feed(), TrainContext(run_store(config["storage"], run)))
+    context = TrainContext(run_store(config["storage"], run))
+    pretrain(run, table, groups, source.feed(), context, config["micro_batch"])
 
 
 def pretrain_in_process(run: Run, source: Source, storage: str, request: Request, listen: Listen) -> None:
     """Pretrain with one worker: this process, no worker group."""
     device = "cuda" if request.gpus_per_worker > 0 else "cpu"
     table, groups = _tables(source)
-    pretrain(run, table, groups, source.feed(), LocalContext(run_store(storage, run), device, listen))
+    context = LocalContext(run_store(storage, run), device, listen)
+    pretrain(run, table, groups, source.feed(), context, request.micro_batch)
 
 
 def pretrain_in_group(run: Run, source: Source, storage: str, request: Request) -> None:
     """Pretrain with several workers under Ray Train, inside a Tune trial. ClefRayError with the workers' reason if it fails."""
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"run": run, "source": source, "storage": storage},
+        train_loop_config={
+            "run": run,
+            "source": source,
+            "storage": storage,
+            "micro_batch": request.micro_batch,
+        },
         torch_config=TorchConfig(backend="nccl" if request.gpus_per_worker > 0 else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=request.workers_per_trial,

@@ -1,7 +1,7 @@
 """The pretraining loop: one pass over the read plan per epoch, the same in a plain process and in a Ray Train worker.
 
-A checkpoint after every epoch holds the weights, the optimiser and the history; all randomness is keyed by (seed, epoch, record), so a run
-that was killed continues from its last epoch and ends exactly where an uninterrupted one ends.
+A checkpoint after every epoch holds the weights, the optimiser, the loss's own state, the queue and the history; all randomness is keyed by
+(seed, epoch, record), so a run that was killed continues from its last epoch and ends exactly where an uninterrupted one ends.
 """
 
 import json
@@ -9,6 +9,8 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clef_ray.augment import LeadChoice, two_views, window
-from clef_ray.config import Optimiser, Run, to_dict
+from clef_ray.config import Run, to_dict
 from clef_ray.distributed import (
     CHECKPOINT,
     Context,
@@ -28,12 +30,15 @@ from clef_ray.distributed import (
     sum_gradients,
     sum_over_workers,
 )
-from clef_ray.errors import ClefRayError, ConfigError
+from clef_ray.errors import ClefRayError
 from clef_ray.losses import Pairs, RiskReference, Term, mean
 from clef_ray.randomness import fold
 from clef_ray.registry import ENCODERS, LOSSES, METHODS
 from clef_ray.store import Store
+from clef_ray.train.optimise import adamw, learning_rate
+from clef_ray.train.pieces import backward_all, cut, embed_all, refuse_shared_state
 from clef_ray.train.plan import ReadPlan
+from clef_ray.train.queue import EmbeddingQueue
 from clef_ray.train.subjects import Subjects
 
 ENCODER = "encoder.pt"
@@ -75,61 +80,44 @@ def build_encoder(run: Run) -> nn.Module:
     return encoder
 
 
-def _refuse_per_worker_state(encoder: nn.Module, context: Context) -> None:
-    """A run's result may not depend on the number of workers; these layers see one worker's share of the batch only."""
-    if context.world_size == 1:
-        return
-    for module in encoder.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.Dropout):
-            raise ConfigError(
-                f"encoder: {type(module).__name__} works on each worker's share of the batch, so {context.world_size} workers would give "
-                "another result than one; use one worker, or norm=none and dropout=0"
-            )
-
-
-def learning_rate(optimiser: Optimiser, epoch: float) -> float:
-    """Linear warm-up over warmup_epochs, then cosine from lr to lr_min at the last epoch; epoch counts fractions."""
-    if epoch < optimiser.warmup_epochs:
-        return optimiser.lr * epoch / optimiser.warmup_epochs
-    rest = max(optimiser.epochs - optimiser.warmup_epochs, 1e-9)
-    progress = min((epoch - optimiser.warmup_epochs) / rest, 1.0)
-    return optimiser.lr_min + (optimiser.lr - optimiser.lr_min) * 0.5 * (1 + math.cos(math.pi * progress))
-
-
 @dataclass
 class Trainer:
-    """The state of one pretraining. `run` must be canonical."""
+    """The state of one pretraining. `run` must be canonical.
+
+    micro_batch: records encoded at once by one worker, None: its whole slice. It changes the memory needed, not the result.
+    """
 
     run: Run
     subjects: Subjects
     plan: ReadPlan
     feed: Feed
     context: Context
+    micro_batch: int | None = None
     history: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         assert self.run.loss is not None, "canonical() fills in the loss"
         exact_float32()
         self.encoder = build_encoder(self.run).to(self.context.device)
-        _refuse_per_worker_state(self.encoder, self.context)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(fold("heads", self.run.seed))
             heads = self.run.method.build(METHODS).heads(int(self.encoder.dim))  # type: ignore[arg-type]
         self.model = nn.Sequential(self.encoder, heads.to(self.context.device))
-        self.loss = self.run.loss.build(LOSSES)
-        o = self.run.optimiser
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay, fused=True
-        )
+        self.pieces = cut(self.plan.batch // self.context.world_size, self.micro_batch)
+        refuse_shared_state(self.model, self.context.world_size, len(self.pieces))
+        self.loss = self.run.loss.build(LOSSES).to(self.context.device)
+        self.learned = list(self.loss.parameters())
+        self.queue = EmbeddingQueue(self.loss.queue)
+        self.optimiser = adamw(self.run.optimiser, self.model.parameters(), self.learned)
         self.reference = self._reference()
 
     def _reference(self) -> RiskReference | None:
         """The scale of risk differences over the training patients (method §1.5), the same for every batch and worker."""
-        if self.run.score is None:
+        if self.run.score is None or not self.loss.uses_risk:
             return None
         first = np.unique(self.subjects.patient_N[self.plan.rows], return_index=True)[1]
-        risk_P = self.subjects.risk_N[self.plan.rows[first]]
-        reference: RiskReference = self.loss.reference(risk_P)
+        risk_PK = self.subjects.risk_NK[self.plan.rows[first]]
+        reference: RiskReference = self.loss.reference(risk_PK)
         return reference
 
     def resume(self) -> None:
@@ -139,6 +127,8 @@ class Trainer:
         state = load_state(self.context.store, CHECKPOINT)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.loss.load_state_dict(state["loss"])
+        self.queue.load(state["queue"], self.context.device)
         self.history = list(state["history"])
 
     def fit(self) -> list[dict[str, float]]:
@@ -163,8 +153,7 @@ class Trainer:
         names: list[str] = []
         sums: Tensor | None = None
         for step, batch in enumerate(self.plan.batches(epoch)):
-            x_b2T = next(signals).to(self.context.device, non_blocking=True)
-            names, values = self.step(epoch, step, batch, x_b2T)
+            names, values = self.step(epoch, step, batch, next(signals))
             sums = values if sums is None else sums + values
         assert sums is not None, "a plan has at least one step"
         means = (sums / self.plan.steps).tolist()
@@ -177,6 +166,7 @@ class Trainer:
             "epoch": float(epoch + 1),
             **dict(zip(names, means, strict=True)),
             "lr": learning_rate(self.run.optimiser, epoch + 1),
+            **({"temperature": self.loss.current_temperature} if self.learned else {}),
             "records_per_second": self.plan.steps * self.plan.batch / seconds,
             "seconds": seconds,
         }
@@ -186,35 +176,49 @@ class Trainer:
     ) -> tuple[list[str], Tensor]:
         """One optimiser step on this worker's slice of one global batch; returns the global loss and its terms."""
         c, o = self.context, self.run.optimiser
-        own = batch[c.rank * len(x_b2T) : (c.rank + 1) * len(x_b2T)]
-        record_b = torch.from_numpy(own).to(c.device)
-        x_b2T = x_b2T[..., : window(self.run.signals, x_b2T.shape[-1])]
-        x_2bT = two_views(x_b2T, record_b, self.run.seed, epoch, self.run.signals, self.run.views)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(o, epoch + (step + 1) / self.plan.steps)
-        with torch.autocast(c.device.type, torch.bfloat16, enabled=o.precision == "bf16"):
-            z_2bD = self.model(x_2bT[:, None])
-        z_all, rows = gather_views(z_2bD.float(), c)
-        risk_B, completeness_B, patient_B = self.subjects.batch(batch, c.device)
-        key = (self.run.seed, epoch * self.plan.steps + step)
-        terms: Sequence[Term] = self.loss(
-            z_all, rows, Pairs(risk_B, completeness_B, patient_B, key=key, reference=self.reference)
-        )
+        own = batch[c.rank * len(x_b2T) : (c.rank + 1) * len(x_b2T)]
+        embed = partial(self._embed, epoch, own, x_b2T)
+        z_2bD = embed_all(embed, self.pieces)
+        z_all, rows = gather_views(z_2bD, c)
+        pairs = self._pairs(batch, (self.run.seed, epoch * self.plan.steps + step))
+        terms: Sequence[Term] = self.loss(z_all, rows, pairs)
         counts = sum_over_workers(torch.stack([t.count for t in terms]), c)
         parts = mean(torch.stack([t.total for t in terms]), counts)
         coefficients = torch.tensor([t.coefficient for t in terms], device=c.device)
         loss = (coefficients * parts).sum()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        sum_gradients(self.model.parameters(), c)
+        backward_all(embed, self.pieces, z_2bD)
+        sum_gradients(chain(self.model.parameters(), self.learned), c)
         self.optimiser.step()
+        self.queue.push(z_all, pairs)
         values = sum_over_workers(torch.cat([loss[None], parts]), c)
         return ["loss", *(f"loss/{t.name}" for t in terms)], values
+
+    def _embed(self, epoch: int, own: NDArray[np.int64], x_b2T: Tensor, piece: slice) -> Tensor:
+        """Both views' embeddings [2m, D], float32, of one piece of this worker's slice."""
+        r, device = self.run, self.context.device
+        record_m, x_m2T = torch.from_numpy(own[piece]).to(device), x_b2T[piece]
+        x_m2T = x_m2T[..., : window(r.signals, x_m2T.shape[-1])].to(device, non_blocking=True)
+        x_2mT = two_views(x_m2T, record_m, r.seed, epoch, r.signals, r.views)
+        with torch.autocast(device.type, torch.bfloat16, enabled=r.optimiser.precision == "bf16"):
+            z_2mD: Tensor = self.model(x_2mT[:, None])
+        return z_2mD.float()
+
+    def _pairs(self, batch: NDArray[np.int64], key: tuple[int, int]) -> Pairs:
+        risk_BK, completeness_B, patient_B = self.subjects.batch(batch, self.context.device)
+        return Pairs(
+            risk_BK, completeness_B, patient_B, key=key, reference=self.reference, queue=self.queue.held
+        )
 
     def _checkpoint(self) -> None:
         state = {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "loss": self.loss.state_dict(),
+            "queue": self.queue.state(),
             "history": self.history,
         }
         save_state(self.context.store, CHECKPOINT, state)

@@ -8,26 +8,29 @@ import torch
 from numpy.typing import NDArray
 
 from clef_ray.config import Run
-from clef_ray.datasets import COVARIATES
-from clef_ray.errors import DataError
+from clef_ray.datasets import covariates_of
+from clef_ray.errors import ConfigError, DataError
 from clef_ray.registry import SCORES
-from clef_ray.scores import risk
+from clef_ray.scores import delete, fit, risk
+from clef_ray.train.plan import ReadPlan
 
 
 @dataclass(frozen=True)
 class Subjects:
-    """Per record of the corpus: patient code, risk in percent (NaN unknown), completeness c in [0, 1]."""
+    """Per record of the corpus: patient code; risk in the score's unit, NaN unknown, K = 1 but for a score that is a point;
+    completeness c in [0, 1].
+    """
 
     patient_N: NDArray[np.int64]
-    risk_N: NDArray[np.float64]
+    risk_NK: NDArray[np.float64]
     completeness_N: NDArray[np.float64]
 
     def batch(
         self, rows: NDArray[np.int64], device: torch.device
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(risk, completeness, patient) of one global batch as tensors."""
+        """(risk [B, K], completeness [B], patient [B]) of one global batch as tensors."""
         return (
-            torch.from_numpy(self.risk_N[rows]).to(device, torch.float32),
+            torch.from_numpy(self.risk_NK[rows]).to(device, torch.float32),
             torch.from_numpy(self.completeness_N[rows]).to(device, torch.float32),
             torch.from_numpy(self.patient_N[rows]).to(device),
         )
@@ -36,26 +39,43 @@ class Subjects:
 def subjects(run: Run, table: pd.DataFrame) -> Subjects:
     """The training patients with the run's score and imputation; everyone else, and everyone where no risk is used, has NaN.
 
-    A score option `seed` that is None is the run's seed, so that seeds differ in their permutation too.
+    What the run's missingness deletes is gone before the imputation is fitted, on the training records alone. A score option `seed` that
+    is None is the run's seed, so that seeds differ in their permutation too.
     """
     patients = table["patient"].to_numpy(dtype=str)
     codes = np.unique(patients, return_inverse=True)[1].astype(np.int64)
-    risk_N, completeness_N = np.full(len(table), np.nan), np.zeros(len(table))
+    completeness_N = np.zeros(len(table))
     if run.score is None:
-        return Subjects(codes, risk_N, completeness_N)
+        return Subjects(codes, np.full((len(table), 1), np.nan), completeness_N)
     options = dict(run.score.options)
     if "seed" in options and options["seed"] is None:
         options["seed"] = run.seed
-    rows = training_rows(run, table)
-    covariates = {name: table[name].to_numpy(dtype=np.float64)[rows] for name in COVARIATES}
-    found = risk(SCORES.get(run.score.name)(**options), covariates, patients[rows], run.imputation)
-    risk_N[rows], completeness_N[rows] = found.value_N, found.completeness_N
-    if not np.isfinite(found.value_N).any():
+    score, rows = SCORES.get(run.score.name)(**options), training_rows(run, table)
+    covariates = {name: column[rows] for name, column in covariates_of(table).items()}
+    gone = run.missingness
+    covariates = dict(delete(covariates, patients[rows], gone.mechanism, gone.rate, run.seed, score.fields))
+    found = risk(score, covariates, patients[rows], fit(run.imputation, covariates, score.fields))
+    value_NK = found.value_N.reshape(len(rows), -1)
+    if not np.isfinite(value_NK).all(axis=1).any():
         raise DataError(
             f"score {run.score.name!r} is unknown for every one of the {len(rows)} training records: "
             f"none has all of its required fields; imputation is {run.imputation!r}"
         )
-    return Subjects(codes, risk_N, completeness_N)
+    risk_NK = np.full((len(table), value_NK.shape[1]), np.nan)
+    risk_NK[rows], completeness_N[rows] = value_NK, found.completeness_N
+    return Subjects(codes, risk_NK, completeness_N)
+
+
+def read_plan(run: Run, people: Subjects, rows: NDArray[np.int64], row_groups: NDArray[np.int64]) -> ReadPlan:
+    """The run's batches. ConfigError where they are to be stratified by a score that is a point: it has no order."""
+    risk_N = None
+    if run.batches == "risk_stratified":
+        if people.risk_NK.shape[1] > 1:
+            raise ConfigError(
+                "batches: risk_stratified needs a score of one value per record to sort them by"
+            )
+        risk_N = people.risk_NK[rows, 0]
+    return ReadPlan(rows, row_groups[rows], run.optimiser.batch, run.seed, risk_N)
 
 
 def training_rows(run: Run, table: pd.DataFrame) -> NDArray[np.int64]:

@@ -97,6 +97,7 @@ def test_worked_examples(nodes, request_, expected):
         ((1, 1.5), "cpus"),
         ((1, 1, -1), "gpus"),
         ((1, 1, float("nan")), "gpus"),
+        ((1, 1, 0, 0), "micro-batch"),
     ],
 )
 def test_impossible_requests_are_refused_by_option(options, flag):

@@ -5,17 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import ray.train
 import torch
 
 from clef_ray.ablation import Ablation, Arm, plan
 from clef_ray.augment import LeadChoice
+from clef_ray.cluster import trainer
 from clef_ray.cluster.capacity import Request
 from clef_ray.cluster.stream import RayFeed, materialise
 from clef_ray.cluster.sweep import run_sweep
-from clef_ray.config import Views
+from clef_ray.config import Run
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.distributed import load_state
 from clef_ray.errors import StorageError
+from clef_ray.sections import Views
 from clef_ray.shards import Manifest, ingest_local, load_corpus
 from clef_ray.train.loop import ENCODER, MemoryFeed
 from clef_ray.train.plan import ReadPlan
@@ -138,12 +141,34 @@ def test_a_trial_that_fails_tells_why_and_the_others_go_on(local_ray, folder, tm
     assert {o.state for o in watch.ended} == {"COMPLETE", "FAILED"}
 
 
+def test_the_micro_batch_that_is_asked_for_reaches_every_kind_of_trial(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(trainer, "pretrain", lambda *arguments: asked.append(arguments[-1]))
+    monkeypatch.setattr(trainer, "_tables", lambda source: (None, None))
+    monkeypatch.setattr(trainer, "TrainContext", lambda store: store)
+    source, request = trainer.Source("shards", 100.0, ("I",)), Request(2, 0.5, 0.0, micro_batch=5)
+    trainer.pretrain_in_process(Run(), source, str(tmp_path), request, print)
+    groups = []
+    monkeypatch.setattr(trainer, "TuneReportCallback", ray.train.UserCallback)  # it wants a Tune session
+    monkeypatch.setattr(trainer, "TorchTrainer", lambda worker, **options: groups.append(options) or Fitted())
+    monkeypatch.setattr(trainer, "complete", lambda store: True)
+    trainer.pretrain_in_group(Run(), source, str(tmp_path), request)
+    trainer._worker(groups[0]["train_loop_config"])
+    assert asked == [5, 5]
+
+
+class Fitted:
+    def fit(self):
+        pass
+
+
 @pytest.mark.slow
 def test_two_workers_end_with_the_weights_of_one(local_ray, folder, tmp_path):
     arms = ABLATION.arms[:1]
     alone = run_sweep(made(folder, arms=arms), folder, str(tmp_path / "one"), Request(1, 1.0, 0.0))
     watch = Watch()
-    pair = run_sweep(made(folder, arms=arms), folder, str(tmp_path / "two"), Request(2, 0.5, 0.0), [watch])
+    half = Request(2, 0.5, 0.0, micro_batch=5)
+    pair = run_sweep(made(folder, arms=arms), folder, str(tmp_path / "two"), half, [watch])
     assert [o.state for o in (*alone, *pair)] == ["COMPLETE"] * 2, [o.reason for o in (*alone, *pair)]
     assert watch.epochs == [("clef-7", 1), ("clef-7", 2)]
     assert alone[0].trial.run.fingerprint() == pair[0].trial.run.fingerprint(), (

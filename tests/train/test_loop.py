@@ -1,68 +1,27 @@
-"""Pretraining: what a killed run, two workers and another feed may not change."""
+"""Pretraining: what a killed run may not change, and what it records."""
 
 import json
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from noise_cohort import cohort, make_trainer, same, train, weights
 
 from clef_ray.config import Optimiser, Run, override
-from clef_ray.datasets import COVARIATES
-from clef_ray.distributed import CHECKPOINT, LocalContext, gather_views, load_state, sum_gradients
-from clef_ray.errors import ClefRayError, ConfigError, DataError, StorageError
-from clef_ray.losses import Pairs, mean, reduce
-from clef_ray.losses.guided import Guided, risk_reference
-from clef_ray.losses.ntxent import Ntxent
+from clef_ray.distributed import CHECKPOINT
+from clef_ray.errors import ClefRayError, DataError, StorageError
 from clef_ray.store import Store
-from clef_ray.train.loop import ENCODER, RECORD, MemoryFeed, Trainer, build_encoder, learning_rate
-from clef_ray.train.plan import ReadPlan
-from clef_ray.train.subjects import subjects, training_rows
-from clef_ray.trial import pretrain
+from clef_ray.train.loop import ENCODER, RECORD, build_encoder
+from clef_ray.train.optimise import learning_rate
+from clef_ray.train.subjects import training_rows
 
-SETTINGS = {
-    "signals.fs": 100,
-    "signals.seconds": 2.0,
-    "views.lead": "I",
-    "optimiser.batch": 8,
-    "optimiser.epochs": 3,
-    "optimiser.lr": 1e-3,
-}
+#: Everything that a run carries from step to step beyond its weights.
+CARRIED = {"loss.queue": 12, "loss.learn_temperature": True, "batches": "risk_stratified"}
 
 
-def cohort(records: int = 24, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
-    """A table with complete covariates, and one lead of noise per record; the last six records are held out."""
-    rng = np.random.default_rng(seed)
-    table = pd.DataFrame({name: np.full(records, np.nan) for name in COVARIATES})
-    table["record"] = [f"r{i}" for i in range(records)]
-    table["patient"] = [f"p{i}" for i in range(records)]
-    table["fold"] = [1 + i % 8 if i < records - 6 else 10 for i in range(records)]
-    table["age"], table["sex"] = rng.uniform(40, 69, records), rng.integers(0, 2, records).astype(float)
-    table["sbp"], table["smoker"] = rng.uniform(100, 180, records), rng.integers(0, 2, records).astype(float)
-    table["total_cholesterol"], table["hdl"] = rng.uniform(4, 8, records), rng.uniform(0.8, 2, records)
-    return table, rng.normal(size=(records, 1, 200)).astype(np.float32)
-
-
-def train(folder, settings=None, listen=None, data=None):
-    table, signals = data or cohort()
-    run = override(Run(), {**SETTINGS, **(settings or {})})
-    store = Store(str(folder))
-    feed = MemoryFeed(signals, ("I",))
-    pretrain(run, table, np.zeros(len(table), dtype=np.int64), feed, LocalContext(store, "cpu", listen))
-    return store
-
-
-def weights(store):
-    return load_state(store, ENCODER)["encoder"]
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
-
-
-@pytest.mark.parametrize("method", ["clef", "simclr"])
-def test_a_killed_run_resumes_and_ends_where_an_uninterrupted_one_ends(tmp_path, method):
+@pytest.mark.parametrize("settings", [{}, {"method": "simclr"}, CARRIED, {**CARRIED, "method": "simclr"}])
+def test_a_killed_run_resumes_and_ends_where_an_uninterrupted_one_ends(tmp_path, settings):
     class KilledError(Exception):
         pass
 
@@ -70,16 +29,19 @@ def test_a_killed_run_resumes_and_ends_where_an_uninterrupted_one_ends(tmp_path,
         if metrics["epoch"] == 2:
             raise KilledError
 
-    whole = train(tmp_path / "whole", {"method": method})
+    whole = train(tmp_path / "whole", settings)
     with pytest.raises(KilledError):
-        train(tmp_path / "killed", {"method": method}, kill)
+        train(tmp_path / "killed", settings, kill)
     assert not Store(str(tmp_path / "killed")).exists(RECORD), "only COMPLETE counts"
     resumed_epochs = []
-    resumed = train(tmp_path / "killed", {"method": method}, lambda m: resumed_epochs.append(m["epoch"]))
+    resumed = train(tmp_path / "killed", settings, lambda m: resumed_epochs.append(m["epoch"]))
     assert resumed_epochs == [3]
     assert same(weights(whole), weights(resumed)), "bitwise"
-    losses = [[e["loss"] for e in json.loads(s.read_bytes(RECORD))["history"]] for s in (whole, resumed)]
-    assert losses[0] == losses[1]
+    told = [
+        [(e["loss"], e.get("temperature")) for e in json.loads(s.read_bytes(RECORD))["history"]]
+        for s in (whole, resumed)
+    ]
+    assert told[0] == told[1]
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
@@ -144,36 +106,6 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_epoch(tmp_path):
         train(tmp_path, data=(table, signals))
 
 
-def test_an_unknown_risk_for_everybody_is_an_error_not_a_constant():
-    table, _ = cohort()
-    table["age"] = np.nan
-    with pytest.raises(DataError, match="score 'score2' is unknown for every one of the 18 training records"):
-        subjects(Run(), table)
-
-
-def test_permuted_risks_differ_between_seeds_and_stay_within_the_training_patients():
-    table, _ = cohort()
-    true = subjects(Run(), table)
-    made = [subjects(override(Run(seed=s), {"score": "permuted"}), table) for s in (0, 1)]
-    assert not np.array_equal(made[0].risk_N, made[1].risk_N, equal_nan=True)
-    for permuted in made:
-        assert sorted(permuted.risk_N[:18]) == sorted(true.risk_N[:18]), (
-            "the training patients' own risks, exchanged"
-        )
-        assert np.isnan(permuted.risk_N[18:]).all(), "a held-out patient's risk is never read"
-
-
-@pytest.mark.parametrize("setting", [{"encoder.norm": "bn"}, {"encoder.dropout": 0.1}])
-def test_layers_that_see_one_workers_share_are_refused_with_several_workers(setting):
-    context = LocalContext(Store("."), "cpu")
-    context.world_size = 2
-    table, signals = cohort()
-    run = override(Run(), {**SETTINGS, **setting}).canonical()
-    plan = ReadPlan(np.arange(18), np.zeros(18, dtype=np.int64), 8, 0)
-    with pytest.raises(ConfigError, match="2 workers would give another result than one"):
-        Trainer(run, subjects(run, table), plan, MemoryFeed(signals, ("I",)), context)
-
-
 def test_a_damaged_checkpoint_is_named(tmp_path):
     (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
     with pytest.raises(StorageError, match=r"checkpoint\.pt is not a clef_ray checkpoint"):
@@ -188,91 +120,30 @@ def test_learning_rate_warms_up_and_falls_by_half_a_cosine():
     assert learning_rate(o, 11.0) == pytest.approx(0.1)
 
 
-# --- several workers -----------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("method", ["clef", "simclr"])
+def test_a_learned_temperature_moves_and_is_told_and_a_fixed_one_is_not(tmp_path, method):
+    def history(name, learned):
+        settings = {"method": method, "loss.learn_temperature": learned, "loss.temperature": 0.2}
+        return json.loads(train(tmp_path / name, settings).read_bytes(RECORD))["history"]
 
-BATCH = 8
-
-
-def _problem():
-    generator = torch.Generator().manual_seed(0)
-    x_BF = torch.randn(2, BATCH, 5, generator=generator, dtype=torch.float64)
-    weight_DF = torch.randn(4, 5, generator=generator, dtype=torch.float64)
-    risk_B = torch.tensor([1.0, 5, 12, float("nan"), 3, 3, 20, 8], dtype=torch.float64)
-    c_B = torch.tensor([1, 0.5, 1, 0, 1, 1 / 3, 1, 1], dtype=torch.float64)
-    patient_B = torch.tensor([0, 1, 2, 3, 4, 4, 5, 6])
-    reference = risk_reference(risk_B.numpy(), 2, 0.2)
-    return x_BF, weight_DF, Pairs(risk_B, c_B, patient_B, (0, 1), reference)
+    temperatures = [e["temperature"] for e in history("learned", learned=True)]
+    assert len(set(temperatures)) == 3
+    assert all(0 < abs(t - 0.2) < 0.01 for t in temperatures), "Adam moves ln τ by at most lr a step"
+    assert all("temperature" not in e for e in history("fixed", learned=False))
 
 
-def _losses():
-    return {
-        "ntxent": Ntxent(),
-        "ntxent-3": Ntxent(negatives=3),
-        "guided": Guided(),
-        "guided-3": Guided(negatives=3),
-        "published": Guided(
-            mask="none",
-            normaliser="batch_minmax",
-            weight_norm="softmax",
-            similarity="batch_minmax",
-            same_patient="negative",
-            lambda_w=0.5,
-            lambda_d=0.5,
-        ),
-    }
+def test_weights_decay_and_a_learned_temperature_does_not():
+    trainer = make_trainer({"loss.learn_temperature": True, "optimiser.weight_decay": 0.5})
+    decays = [(g["weight_decay"], len(g["params"])) for g in trainer.optimiser.param_groups]
+    assert decays == [(0.5, len(list(trainer.model.parameters()))), (0.0, 1)]
+    assert trainer.optimiser.param_groups[1]["params"][0] is trainer.loss.temperature.log
 
 
-class _Worker:
-    device = torch.device("cpu")
-
-    def __init__(self, rank, world_size):
-        self.rank, self.world_size = rank, world_size
-
-
-def work(rank, world_size):
-    """One worker's share of one step, as train/loop.py does it: loss and the gradient of a shared linear encoder."""
-    x_2BF, weight, pairs = _problem()
-    share = BATCH // world_size
-    context = _Worker(rank, world_size)
-    found = {}
-    for name, loss in _losses().items():
-        layer = torch.nn.Linear(5, 4, bias=False, dtype=torch.float64)
-        layer.weight.data.copy_(weight)
-        own = x_2BF[:, rank * share : (rank + 1) * share].reshape(-1, 5)
-        z_all, rows = gather_views(layer(own), context)
-        terms = loss(z_all, rows, pairs)
-        counts = torch.stack([t.count for t in terms])
-        totals = torch.stack([t.total for t in terms])
-        if world_size > 1:
-            torch.distributed.all_reduce(counts)
-        value = (
-            mean(totals, counts) * torch.tensor([t.coefficient for t in terms], dtype=torch.float64)
-        ).sum()
-        value.backward()
-        sum_gradients(layer.parameters(), context)
-        value = value.detach()
-        if world_size > 1:
-            torch.distributed.all_reduce(value)
-        found[name] = (value.numpy(), layer.weight.grad.numpy())
-    return found
-
-
-def work_in_pool():
-    return work(torch.distributed.get_rank(), 2)
-
-
-def test_one_worker_is_the_plain_loss():
-    x_2BF, weight, pairs = _problem()
-    for name, loss in _losses().items():
-        z = x_2BF.reshape(-1, 5) @ weight.T
-        assert work(0, 1)[name][0] == pytest.approx(
-            reduce(loss(z, torch.arange(2 * BATCH), pairs)).item(), rel=1e-12
-        )
-
-
-def test_two_workers_give_the_loss_and_gradients_of_one(gloo_pair):
-    alone = work(0, 1)
-    for found in gloo_pair.run(work_in_pool):
-        for name, (value, gradient) in found.items():
-            assert value == pytest.approx(alone[name][0], rel=1e-10), name
-            np.testing.assert_allclose(gradient, alone[name][1], rtol=1e-10, atol=1e-12, err_msg=name)
+def test_risk_stratified_batches_train_without_a_loss_that_uses_risk(tmp_path):
+    settings = {"method": "simclr", "batches": "risk_stratified"}
+    told = [
+        json.loads(train(tmp_path / str(n), s).read_bytes(RECORD))["history"][-1]["loss"]
+        for n, s in enumerate([settings, {"method": "simclr"}])
+    ]
+    assert told[0] != told[1]
+    assert all(map(math.isfinite, told))

@@ -1,0 +1,62 @@
+"""Gradient caching (Gao et al. 2021, arXiv 2101.06983): a batch larger than the device's memory, with the gradients of the whole.
+
+A contrastive loss needs all embeddings at once, but the encoder needs only some records at once. So the batch is encoded in pieces without
+graph; the loss gives the gradient of every embedding; then each piece is encoded again, with graph, and receives the gradient of its rows.
+It costs a second forward pass. Views and encoder must not depend on which records share a piece: views are drawn per record by counter,
+and layers that look across records are refused (`refuse_shared_state`).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from clef_ray.errors import ConfigError
+
+#: The records of a slice of the batch -> their embeddings [2m, D], first views, then second.
+Embed = Callable[[slice], Tensor]
+
+
+def cut(records: int, micro_batch: int | None) -> list[slice]:
+    """Consecutive pieces of at most `micro_batch` records; one piece where it is None. ConfigError below 1."""
+    if micro_batch is None:
+        return [slice(0, records)]
+    if micro_batch < 1:
+        raise ConfigError(f"--micro-batch {micro_batch}: at least 1 is needed")
+    return [slice(start, min(start + micro_batch, records)) for start in range(0, records, micro_batch)]
+
+
+def embed_all(embed: Embed, pieces: list[slice]) -> Tensor:
+    """The embeddings [2b, D] of all pieces: with their graph where there is one piece, else a leaf that collects their gradient."""
+    if len(pieces) == 1:
+        return embed(pieces[0])
+    with torch.no_grad():
+        parts = [_by_view(embed(piece)) for piece in pieces]
+    return torch.cat(parts, dim=1).flatten(0, 1).requires_grad_()
+
+
+def backward_all(embed: Embed, pieces: list[slice], z_2bD: Tensor) -> None:
+    """The second pass: hand the gradient that `embed_all`'s result has received down to the parameters, piece by piece."""
+    if len(pieces) == 1:
+        return  # the loss's own backward reached them
+    assert z_2bD.grad is not None, "the loss is differentiated first"
+    gradient_VbD = _by_view(z_2bD.grad)
+    for piece in pieces:
+        embed(piece).backward(gradient_VbD[:, piece].flatten(0, 1))  # type: ignore[no-untyped-call]
+
+
+def _by_view(z_2bD: Tensor) -> Tensor:
+    return z_2bD.reshape(2, len(z_2bD) // 2, -1)
+
+
+def refuse_shared_state(model: nn.Module, workers: int, pieces: int) -> None:
+    """ConfigError for layers that see one worker's share or one piece only: a result may not depend on how a batch is divided."""
+    divided = [f"{workers} workers"] * (workers > 1) + [f"{pieces} pieces (--micro-batch)"] * (pieces > 1)
+    if not divided:
+        return
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.Dropout):
+            raise ConfigError(
+                f"encoder: {type(module).__name__} works on the share of the batch it sees, so {' of '.join(divided)} would give "
+                "another result than one; use one worker and no --micro-batch below the batch, or norm=none and dropout=0"
+            )
