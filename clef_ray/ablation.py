@@ -3,8 +3,10 @@
 An experiment file declares an `Ablation` as data; `plan` turns it into trials; every finished trial is an `Outcome`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from clef_ray.config import Run, Spec, fingerprint, flatten, in_order, override, task_spec, to_dict
@@ -14,18 +16,32 @@ from clef_ray.evaluate.inputs import OFFICIAL
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.registry import LOSSES, METHODS, SCORES, unknown
 
+#: Minutes on two cores. The experiments share it, so that an arm that several of them have is trained once.
+EMBEDDED_BUDGET: Mapping[str, Any] = {
+    "signals.fs": 100,
+    "signals.seconds": 5,  # half the published window: twice the training steps in the same time
+    "views.lead": "I",
+    "optimiser.batch": 128,
+    "optimiser.epochs": 8,
+    "optimiser.lr": 1e-3,
+}
+SMOKE_BUDGET: Mapping[str, Any] = {"optimiser.epochs": 2}
+LARGER_BUDGET = "--data synthetic:patients=20000 --seeds 5 --set signals.seconds=10 --set optimiser.epochs=50"
+
 
 @dataclass(frozen=True)
 class Arm:
     """One cell of an ablation. settings: dotted configuration keys on top of the ablation's own.
 
-    family and x place it on the report's curve (one line per family, x on the ablation's axis); a control has neither.
+    family: the arms that the answer compares with one another; x: the place on the ablation's axis, where the family has one (a line of
+    the report's curves), None for a category. A control has no family; against: the arm that it is the control of, empty for the base.
     """
 
     name: str
     settings: Mapping[str, Any]
     family: str = ""
     x: float | None = None
+    against: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,7 +50,10 @@ class Ablation:
 
     name: the MLflow experiment and the report's file name. base: the arm that the others are compared with. tasks: `name` or
     `name:option=value`. headline: the metrics of the table, in order; the first one decides the answer. settings: common to all
-    arms; smoke: on top of them for --smoke. axis: what Arm.x counts. larger: arguments of the same command at a larger budget.
+    arms; smoke: on top of them for --smoke. axis: what Arm.x counts, empty where arms are categories. larger: arguments of the same
+    command at a larger budget. more: further arms, which run only when they are asked for.
+
+    Raises ConfigError where two arms have one name, or base or an arm's `against` names none.
     """
 
     name: str
@@ -45,17 +64,39 @@ class Ablation:
     seeds: tuple[int, ...]
     tasks: tuple[str, ...]
     headline: tuple[str, ...]
-    axis: str
+    axis: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     smoke: Mapping[str, Any] = field(default_factory=dict)
     larger: str = ""
+    more: tuple[Arm, ...] = ()
 
-    def arm(self, name: str) -> Arm:
-        """The arm of that name; unknown: ConfigError with the near match."""
-        for arm in self.arms:
-            if arm.name == name:
-                return arm
-        raise unknown("arm", name, [a.name for a in self.arms], self.name)
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.every]
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise ConfigError(f"{self.name}: two arms are called {twice[0]!r}")
+        for other in {self.base, *(arm.against for arm in self.every)} - {""}:
+            if other not in names:
+                raise unknown("arm", other, names, f"{self.name}, base and against")
+
+    @property
+    def every(self) -> tuple[Arm, ...]:
+        """All arms, those of `more` at the end."""
+        return (*self.arms, *self.more)
+
+    def select(self, wanted: Sequence[str]) -> tuple[Arm, ...]:
+        """The arms of these names and patterns (`clef-*`, `?` for one character), `all` for every arm; the default arms where none is wanted.
+
+        Each once, in the order of the patterns. A name or pattern that fits none: ConfigError with the near match.
+        """
+        if not wanted:
+            return self.arms
+        found: dict[str, Arm] = {}
+        for pattern in wanted:
+            fitting = [a for a in self.every if pattern == "all" or fnmatchcase(a.name, pattern)]
+            if not fitting:
+                raise unknown("arm", pattern, [a.name for a in self.every], self.name)
+            found |= {arm.name: arm for arm in fitting}
+        return tuple(found.values())
 
 
 @dataclass(frozen=True)
@@ -143,13 +184,14 @@ def plan(
     settings: Mapping[str, Any] | None = None,
     smoke: bool = False,
 ) -> Plan:
-    """Arms x seeds as typed runs. settings: the user's `--set`, applied after the ablation's and before the arm's own.
+    """Arms x seeds as typed runs. arms: names and patterns as `Ablation.select`; settings: the user's `--set`, applied after the
+    ablation's and before the arm's own.
 
     Raises ConfigError for an unknown arm or key, a wrong type, fewer than one seed, or a setting that an arm fixes itself.
     """
     if seeds is not None and seeds < 1:
         raise ConfigError(f"--seeds {seeds}: at least 1 seed is needed")
-    chosen = tuple(ablation.arm(name) for name in arms) or ablation.arms
+    chosen = ablation.select(arms)
     user = dict(settings or {})
     for key, option in (("seed", "--seeds"), ("data", "--data")):
         if key in user:
@@ -164,15 +206,13 @@ def plan(
     taken: set[str] = set()
     trials: list[Trial] = []
     for arm in chosen:
-        settings = {**common, **arm.settings}
-        trials += [
-            Trial(arm, seed, _apply(Run(data=data, seed=seed), settings, user, taken)) for seed in numbers
-        ]
+        run = _apply(Run(data=data), {**common, **arm.settings}, user, taken)
+        trials += [Trial(arm, seed, replace(run, seed=seed)) for seed in numbers]
     if unused := set(user) - taken:
         raise unknown(
             "setting", min(unused), _loss_settings(trials), f"--set; no arm of {ablation.name} has it"
         )
-    for trial in trials:
+    for trial in {t.arm.name: t for t in trials}.values():  # the seed changes nothing that can be wrong
         _check(trial)
     tasks = tuple(task_spec(t) for t in ablation.tasks)
     if len({t.name for t in tasks}) < len(tasks):
@@ -192,7 +232,7 @@ def _apply(run: Run, settings: Mapping[str, Any], user: Mapping[str, Any], taken
     for key, value in in_order(settings):
         if key in user and key.startswith("loss."):
             loss = run.canonical().loss
-            if loss is None or key.removeprefix("loss.") not in dict(loss.options):
+            if loss is None or not LOSSES.accepts(loss.name, key.removeprefix("loss.")):
                 continue
         run = override(run, {key: value})
         taken.add(key)
@@ -206,12 +246,14 @@ def _check(trial: Trial) -> None:
     if not {*run.train_folds} <= set(range(1, 11)):
         raise ConfigError(f"train_folds {run.train_folds}: folds are numbered 1 to 10")
     _build(run)
-    wanted = dict(run.loss.options).get("negatives") if run.loss else None
-    most = 2 * run.optimiser.batch - 2
+    options = dict(run.loss.options) if run.loss else {}
+    wanted, queue = options.get("negatives"), options.get("queue", 0)
+    most = 2 * run.optimiser.batch - 2 + queue
     if wanted is not None and wanted > most:
+        held = f"at most {most} (2B-2" + (f" + {queue} queued)" if queue else ")")
         raise ConfigError(
-            f"arm {trial.arm.name!r}: {wanted} negatives per anchor, but a batch of {run.optimiser.batch} holds at most {most} (2B-2); "
-            "raise optimiser.batch or choose fewer"
+            f"arm {trial.arm.name!r}: {wanted} negatives per anchor, but a batch of {run.optimiser.batch} holds {held}; "
+            "raise optimiser.batch or loss.queue, or choose fewer"
         )
 
 

@@ -10,43 +10,76 @@ gains over the permuted arm is what the *clinical* content of the risk is worth.
 What to expect: with `mean1` weights the denominator grows with the number of negatives as in NT-Xent; more negatives should help zero-shot
 Spearman up to a point. At the embedded budget (minutes on two cores) the answer is often "undetermined".
 
+Asked for by name: the other two normalisations of the weights at every count (with `softmax`, the published one, the negatives' sum is a mean
+and the count drops out of the denominator), how 31 negatives are chosen, and counts beyond the batch from a queue of past embeddings.
+
     python experiments/ablate_negatives.py                       synthetic cohort, four minutes on two cores
     python experiments/ablate_negatives.py --data /data/ptbxl    PTB-XL
+    python experiments/ablate_negatives.py --arms "clef-*" "softmax-*" "none-*"     negatives x weight_norm
+    python experiments/ablate_negatives.py --arms clef-127 "choose-*"               which 31 negatives
+    python experiments/ablate_negatives.py --arms clef-127 simclr-127 "*-queue-*"   beyond the batch
 """
 
-from clef_ray.ablation import Ablation, Arm
+from clef_ray.ablation import EMBEDDED_BUDGET, LARGER_BUDGET, SMOKE_BUDGET, Ablation, Arm
 from clef_ray.cli.experiment import main
 
 NEGATIVES = (1, 7, 31, 127)
+CHOICES = ("random", "hardest", "risk_near", "risk_far", "stratified")
+IN_BATCH = 2 * EMBEDDED_BUDGET["optimiser.batch"] - 2
+BEYOND = (510, 1022)  # the batch, and one or three earlier ones in the queue
+FAMILIES = {"clef": "CLEF", "simclr": "SimCLR"}
 
 ABLATION = Ablation(
     name="ablate_negatives",
     question="How many negatives does clinically-guided pretraining need?",
     expect="More negatives help zero-shot Spearman up to a point; guidance by permuted risks does not help at all.",
     arms=(
-        *(Arm(f"clef-{n}", {"method": "clef", "loss.negatives": n}, family="CLEF", x=n) for n in NEGATIVES),
         *(
-            Arm(f"simclr-{n}", {"method": "simclr", "loss.negatives": n}, family="SimCLR", x=n)
+            Arm(f"{method}-{n}", {"method": method, "loss.negatives": n}, family=family, x=n)
+            for method, family in FAMILIES.items()
             for n in NEGATIVES
         ),
         Arm("clef-127-permuted", {"method": "clef", "loss.negatives": 127, "score": "permuted"}),
         Arm("random", {"method": "random"}),
+    ),
+    more=(
+        *(
+            Arm(
+                f"{norm}-{n}",
+                {"method": "clef", "loss.negatives": n, "loss.weight_norm": norm},
+                family=f"CLEF weights {norm}",
+                x=n,
+            )
+            for norm in ("none", "softmax")
+            for n in NEGATIVES
+        ),
+        *(
+            Arm(
+                f"choose-{choice}",
+                {"method": "clef", "loss.negatives": 31, "loss.choose": choice},
+                family="31 negatives of CLEF",
+            )
+            for choice in CHOICES
+        ),
+        *(
+            Arm(
+                f"{method}-queue-{n}",
+                {"method": method, "loss.negatives": n, "loss.queue": n - IN_BATCH},
+                family=f"{family} queue",
+                x=n,
+            )
+            for method, family in FAMILIES.items()
+            for n in BEYOND
+        ),
     ),
     base="clef-127",
     seeds=(0, 1, 2),
     tasks=("diagnosis", "score_spearman"),
     headline=("zeroshot/rsa", "zeroshot/readout", "zeroshot/axis", "probe/auroc", "probe/f1"),
     axis="negatives per anchor",
-    settings={
-        "signals.fs": 100,
-        "signals.seconds": 5,  # half the published window: twice the training steps in the embedded budget
-        "views.lead": "I",
-        "optimiser.batch": 128,
-        "optimiser.epochs": 8,
-        "optimiser.lr": 1e-3,
-    },
-    smoke={"optimiser.epochs": 1, "optimiser.batch": 96},
-    larger="--data synthetic:patients=20000 --seeds 5 --set signals.seconds=10 --set optimiser.epochs=50",
+    settings=EMBEDDED_BUDGET,
+    smoke=SMOKE_BUDGET,
+    larger=LARGER_BUDGET,
 )
 
 if __name__ == "__main__":

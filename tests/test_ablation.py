@@ -82,6 +82,79 @@ def test_what_cannot_be_run_is_refused_before_anything_starts(options, words):
         assert word in str(error.value)
 
 
+FURTHER = replace(
+    ABLATION,
+    more=(
+        Arm("clef-127", {"loss.negatives": 127, "loss.queue": 66}, "CLEF", 127),
+        Arm("paper", {"method": "clef", "loss.preset": "paper"}),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "arms"),
+    [
+        ([], ["clef-7", "clef-31", "simclr-7", "random"]),
+        (["all"], ["clef-7", "clef-31", "simclr-7", "random", "clef-127", "paper"]),
+        (["clef-*"], ["clef-7", "clef-31", "clef-127"]),
+        (["clef-?"], ["clef-7"]),
+        (["random", "*-7", "clef-7"], ["random", "clef-7", "simclr-7"]),
+        (["paper"], ["paper"]),
+    ],
+)
+def test_arms_are_chosen_by_name_and_pattern_each_once(wanted, arms):
+    assert [t.arm.name for t in plan(FURTHER, "data", arms=wanted, seeds=1).trials] == arms
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (["clef-1*7*7"], ["unknown arm 'clef-1*7*7'", "in demo", "Did you mean 'clef-127'?"]),
+        (["clef-7", "Clef-*"], ["unknown arm 'Clef-*'", "Did you mean 'clef-", "paper"]),
+    ],
+)
+def test_a_pattern_that_fits_no_arm_is_an_error_with_the_near_match(wanted, words):
+    with pytest.raises(ConfigError) as error:
+        plan(FURTHER, "data", arms=wanted)
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"more": (Arm("random", {}),)}, ["demo", "two arms", "'random'"]),
+        ({"base": "clef-8"}, ["unknown arm 'clef-8'", "base"]),
+        ({"more": (Arm("permuted", {}, against="clef-9"),)}, ["unknown arm 'clef-9'", "against"]),
+    ],
+)
+def test_a_declaration_that_contradicts_itself_is_refused(changes, words):
+    with pytest.raises(ConfigError) as error:
+        replace(ABLATION, **changes)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_negatives_may_come_from_the_queue_as_well():
+    """2 * 32 - 2 of the batch and 66 queued hold 128; 2 * 31 - 2 and 66 hold 126."""
+    arms = ["clef-127"]
+    assert plan(FURTHER, "data", arms=arms, settings={"optimiser.batch": "32"}).trials
+    with pytest.raises(ConfigError, match=r"at most 126 \(2B-2 \+ 66 queued\)"):
+        plan(FURTHER, "data", arms=arms, settings={"optimiser.batch": "31"})
+
+
+def test_a_users_preset_is_for_the_losses_that_have_it_and_its_own_settings_come_on_top():
+    settings = {"loss.alpha": "0.5", "loss.preset": "published"}
+    losses = {
+        t.arm.name: dict(t.run.canonical().loss.options)
+        for t in plan(ABLATION, "data", settings=settings, seeds=1).trials
+        if t.run.epochs
+    }
+    assert losses["clef-7"]["weight_norm"] == "softmax"
+    assert (losses["clef-7"]["alpha"], losses["clef-7"]["negatives"]) == (0.5, 7)
+    assert "alpha" not in losses["simclr-7"]
+
+
 def test_the_plans_identity_follows_runs_and_tasks_not_names():
     one = plan(ABLATION, "data")
     assert one.fingerprint() == plan(ABLATION, "data").fingerprint()

@@ -1,12 +1,13 @@
 """`--dry-run`: what an experiment would do, with what, and for how long. Ingests and trains nothing."""
 
 import time
+from collections.abc import Collection
 
 import numpy as np
 import torch
 from rich.console import Console
 
-from clef_ray.ablation import Plan
+from clef_ray.ablation import Ablation, Plan
 from clef_ray.cli.data import find
 from clef_ray.cluster.capacity import Request, check
 from clef_ray.config import Run
@@ -20,18 +21,19 @@ from clef_ray.train.subjects import Subjects, training_rows
 from clef_ray.trial import load_outcome
 
 
-def step_seconds(run: Run) -> float:
+def step_seconds(run: Run, micro_batch: int | None) -> float:
     """Time of one optimiser step of this run on this machine's CPU, one thread, on noise of the right shape (the faster of two)."""
     run, batch = run.canonical(), run.optimiser.batch
     rng = np.random.default_rng(0)
     samples = round(run.signals.seconds * run.signals.fs)
     signals = rng.normal(size=(batch, 2, samples)).astype(np.float32)
     lead = "I" if run.views.lead == "random" else run.views.lead
-    people = Subjects(np.arange(batch), rng.uniform(1, 20, batch), np.ones(batch))
+    people = Subjects(np.arange(batch), rng.uniform(1, 20, (batch, 1)), np.ones(batch))
     read = ReadPlan(np.arange(batch), np.zeros(batch, dtype=np.int64), batch, 0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    trainer = Trainer(run, people, read, MemoryFeed(signals, (lead,)), LocalContext(Store("."), "cpu"))
+    feed, context = MemoryFeed(signals, (lead,)), LocalContext(Store("."), "cpu")
+    trainer = Trainer(run, people, read, feed, context, micro_batch)
     times = []
     for _ in range(2):
         begin = time.perf_counter()
@@ -44,6 +46,20 @@ def step_seconds(run: Run) -> float:
 def training_steps(runs: list[Run], records: int) -> int:
     """Optimiser steps of all runs together."""
     return sum(r.epochs * (records // r.optimiser.batch) for r in runs)
+
+
+def unasked(ablation: Ablation, chosen: Collection[str]) -> list[str]:
+    """The arms that would not run, and the commands that run one of them beside the base, or every arm; nothing where all run."""
+    rest = [arm.name for arm in ablation.every if arm.name not in chosen]
+    if not rest:
+        return []
+    command = f"  python experiments/{ablation.name}.py --arms"
+    beside = " ".join(dict.fromkeys((ablation.base, rest[0])))
+    return [
+        f"{len(rest)} more arms run when asked for, by name or pattern: {', '.join(rest)}",
+        f"{command} {beside}",
+        f"{command} all",
+    ]
 
 
 def show(draft: Plan, data: str, storage: str, request: Request, console: Console) -> int:
@@ -61,6 +77,8 @@ def show(draft: Plan, data: str, storage: str, request: Request, console: Consol
     say(
         f"{len(arms)} arms x {len(seeds)} seeds = {len(draft.trials)} trials, {len(unique)} after de-duplication: {', '.join(arms)}"
     )
+    for line in unasked(draft.ablation, arms):
+        say(line)
     left = [t.run for t in unique]
     if Store(folder).exists(MANIFEST):
         manifest = Manifest.load(folder)
@@ -83,9 +101,13 @@ def show(draft: Plan, data: str, storage: str, request: Request, console: Consol
         f"capacity: {room.concurrent} trials at once, each {request.workers_per_trial} worker(s) of {request.cpus_per_worker:g} CPU, {request.gpus_per_worker:g} GPU"
     )
     trained = [r for r in left if r.epochs]
-    steps = training_steps(trained, len(training_rows(run, table)))
+    records = len(training_rows(run, table))
+    steps = training_steps(trained, records)
     at_once = min(room.concurrent, max(len(left), 1)) * request.workers_per_trial
-    seconds = steps * step_seconds(trained[0]) / at_once if trained else 0.0
+    cost = {
+        b: step_seconds(r, request.micro_batch) for b, r in {r.optimiser.batch: r for r in trained}.items()
+    }
+    seconds = sum(training_steps([r], records) * cost[r.optimiser.batch] for r in trained) / at_once
     say(
         f"left to do: {len(left)} trials, {steps} training steps; about {seconds / 60:.1f} min of pretraining on CPUs like this one's, evaluation not counted"
     )

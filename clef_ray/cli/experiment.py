@@ -29,6 +29,16 @@ examples:
 Starting the same command again goes on: finished trials are found by their fingerprint, unfinished ones resume from their last epoch."""
 
 
+def add_micro_batch(add: Any) -> None:
+    """The option by which a batch larger than the device's memory is trained."""
+    add(
+        "--micro-batch",
+        type=int,
+        metavar="N",
+        help="records encoded at once: less memory, a second forward pass, the same gradients (default: the worker's share of the batch)",
+    )
+
+
 def add_options(parser: "Parser") -> None:
     """The options every experiment has."""
     add = parser.add_argument
@@ -39,7 +49,13 @@ def add_options(parser: "Parser") -> None:
         help="shards, a dataset's folder, or NAME[:key=value,...] (default: synthetic)",
     )
     add("--seeds", type=int, metavar="N", help="seeds 0..N-1 (default: the experiment's)")
-    add("--arms", nargs="+", default=[], metavar="ARM", help="only these arms (default: all)")
+    add(
+        "--arms",
+        nargs="+",
+        default=[],
+        metavar="ARM",
+        help="these arms: names, patterns in quotes such as '*-127', or all (default: the experiment's; --dry-run lists the others)",
+    )
     add(
         "--set",
         action="append",
@@ -62,6 +78,7 @@ def add_options(parser: "Parser") -> None:
         metavar="X",
         help="GPUs of one worker, fractions allowed (default: 0)",
     )
+    add_micro_batch(add)
     add(
         "--address",
         metavar="HOST:PORT",
@@ -92,12 +109,19 @@ def main(ablation: "Ablation", argv: Sequence[str] | None = None) -> int:
     arms = " ".join(arm.name for arm in ablation.arms[:2])
     parser = Parser(
         prog=f"python {file}",
-        description=f"{ablation.question}\n\n{ablation.expect}",
+        description=_introduction(ablation),
         epilog=EXAMPLES.format(file=file, arms=arms),
     )
     add_options(parser)
     arguments = parser.parse_args(argv)
     return guarded(lambda: run(ablation, arguments))
+
+
+def _introduction(ablation: "Ablation") -> str:
+    arms = f"Arms: {', '.join(arm.name for arm in ablation.arms)}"
+    if ablation.more:
+        arms += f"; {len(ablation.more)} more run when --arms asks for them, --dry-run lists them"
+    return f"{ablation.question}\n\n{ablation.expect}\n\n{arms}."
 
 
 def settings_of(pairs: Sequence[str]) -> dict[str, str]:
@@ -131,11 +155,16 @@ def run(ablation: "Ablation", arguments: "argparse.Namespace") -> int:
     fs = draft.trials[0].run.signals.fs
     data = arguments.data
     if arguments.smoke and data == "synthetic":
-        data = "synthetic:patients=250,records_per_patient=1"
+        data = smoke_data(draft)
     ready = find(data, fs)
     if isinstance(ready, Raw):
         ready.build()  # a folder that lacks a table is told now, not after Ray's start
-    request = Request(arguments.workers_per_trial, arguments.cpus_per_worker, arguments.gpus_per_worker)
+    request = Request(
+        arguments.workers_per_trial,
+        arguments.cpus_per_worker,
+        arguments.gpus_per_worker,
+        arguments.micro_batch,
+    )
     if arguments.dry_run:
         from clef_ray.cli.dryrun import show
 
@@ -149,6 +178,12 @@ def run(ablation: "Ablation", arguments: "argparse.Namespace") -> int:
         folder = prepare(data, fs, arguments.storage, ingest)
         concrete = draft.on(Manifest.load(folder).fingerprint, arguments.data)
         return _sweep(concrete, folder, request, tracker, arguments, console)
+
+
+def smoke_data(draft: "Plan") -> str:
+    """The cohort of --smoke: few patients, but in the eight training folds of ten enough for one of the largest batches."""
+    batch = max(t.run.optimiser.batch for t in draft.trials)
+    return f"synthetic:patients={max(250, batch * 3 // 2)},records_per_patient=1"
 
 
 def open_tracker(arguments: "argparse.Namespace") -> Any:

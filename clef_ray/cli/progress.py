@@ -28,6 +28,7 @@ class Display:
     def __init__(self, plan: Plan, console: Console) -> None:
         self.console = console
         self.metrics = plan.ablation.headline
+        self.name_width = max(len(_name(t)) for t in plan.trials)
         self.total = len(plan.unique())
         self.epochs = sum(t.run.epochs for t in plan.unique())
         self.done = 0
@@ -64,7 +65,7 @@ class Display:
         wall = f"{outcome.seconds['wall']:.1f} s" if "wall" in outcome.seconds else ""
         text = shown if outcome.state == "COMPLETE" else f"[red]FAILED[/] {escape(outcome.reason or '')}"
         self.console.print(
-            f"[dim]{self.done:>3}/{self.total}[/] {_name(outcome.trial):<24} {wall:>8}  {text}",
+            f"[dim]{self.done:>3}/{self.total}[/] {_name(outcome.trial):<{self.name_width}} {wall:>8}  {text}",
             highlight=False,
             soft_wrap=True,
         )

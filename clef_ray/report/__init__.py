@@ -2,8 +2,8 @@
 
 outcomes --comparison--> rows, trends --wording--> answer, caveats
 |-- terminal
-|-- figures --> PNG --+
-+-- html -------------+--> report.html
+|-- figures, dotplot --> PNG --+
++-- html ----------------------+--> report.html
 """
 
 import csv
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from clef_ray.ablation import Outcome, Plan
 from clef_ray.report.comparison import Comparison, compare
+from clef_ray.report.dotplot import dots
 from clef_ray.report.figures import curve, training_curves
 from clef_ray.report.html import page
 from clef_ray.report.terminal import print_comparison
@@ -27,13 +28,18 @@ def write_report(
     comparison: Comparison,
     lineage: Mapping[str, str],
 ) -> dict[str, str]:
-    """Write report.html, curve-<metric>.png, training.png and table.csv into `<ablation>-<plan's fingerprint>/`; returns name -> path or URI.
+    """Write report.html, the figures and table.csv into `<ablation>-<plan's fingerprint>/`; returns name -> path or URI.
 
+    Figures: curve-<metric>.png of the families on the axis, arms-<metric>.png of those that are categories, training.png.
     Another plan (other data, arms, settings, --smoke) has another folder, so that no comparison overwrites another.
     Figures for which there is nothing to draw are left out. Raises StorageError where the store cannot be written.
     """
     axis, headline = plan.ablation.axis, plan.ablation.headline
-    drawn = {f"curve-{m.replace('/', '-')}.png": (f"{m} over {axis}", curve(comparison, m)) for m in headline}
+    drawn = {}
+    for metric in headline:
+        file = metric.replace("/", "-")
+        drawn[f"curve-{file}.png"] = (f"{metric} over {axis}", curve(comparison, metric))
+        drawn[f"arms-{file}.png"] = (f"{metric} by arm", dots(comparison, metric))
     drawn["training.png"] = ("training loss over epochs", training_curves(outcomes))
     images = {name: (title, png) for name, (title, png) in drawn.items() if png is not None}
     html = page(plan, outcomes, comparison, lineage, dict(images.values()))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from clef_ray.ablation import Ablation, Arm, Outcome, Plan
 from clef_ray.evaluate.bootstrap import Estimate
 from clef_ray.report import wording
-from clef_ray.report.rows import Estimates, Interval, Row, Trend, cell, difference, point
+from clef_ray.report.rows import Check, Estimates, Interval, Row, Trend, cell, difference, point
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,9 @@ def compare(plan: Plan, outcomes: Sequence[Outcome]) -> Comparison:
         if m in r.cells and r.cells[m].difference
     }
     pairs |= {(name, t.reference, ablation.headline[0]) for t in trends for name in t.differences}
-    caveats = wording.caveats(plan, rows, len(pairs))
+    checks = _checks(ablation, rows, by_arm)
+    pairs |= {(check.control, check.reference, ablation.headline[0]) for check in checks}
+    caveats = wording.caveats(plan, rows, checks, len(pairs))
     answer = wording.answer(ablation, trends)
     return Comparison(ablation, rows, trends, len(pairs), answer, caveats, wording.larger(plan))
 
@@ -127,10 +129,31 @@ def _row(plan: Plan, arm: Arm, outcomes: Sequence[Outcome], by_arm: Mapping[str,
 def _trends(ablation: Ablation, rows: Sequence[Row], by_arm: Mapping[str, Estimates]) -> list[Trend]:
     trends = []
     for family in dict.fromkeys(r.arm.family for r in rows if r.arm.family):
-        arms = sorted((r.arm for r in rows if r.arm.family == family), key=lambda a: a.x or 0.0)
+        arms = sorted((r.arm for r in rows if r.arm.family == family), key=_place)
         names = [arm.name for arm in arms]
-        reference = ablation.base if ablation.base in names else names[-1]
+        reference = _reference(ablation, arms)
         pairs = {n: difference(by_arm[n], by_arm[reference], ablation.headline[0]) for n in names}
         kept = {name: d for name, d in pairs.items() if d is not None and name != reference}
-        trends.append(Trend(family, reference, kept))
+        trends.append(Trend(family, reference, kept, placed=arms[-1].x is not None))
     return trends
+
+
+def _place(arm: Arm) -> float:
+    return -math.inf if arm.x is None else arm.x
+
+
+def _reference(ablation: Ablation, arms: Sequence[Arm]) -> str:
+    """What the arms of a family are held against (see `Trend`); arms: in the order of the axis."""
+    base = next(arm for arm in ablation.every if arm.name == ablation.base)
+    placed = [arm for arm in arms if arm.x is not None]
+    same = [arm for arm in placed if arm.x == base.x]
+    return (base if base in arms else (same or placed or arms[:1])[-1]).name
+
+
+def _checks(ablation: Ablation, rows: Sequence[Row], by_arm: Mapping[str, Estimates]) -> list[Check]:
+    checks = []
+    for arm in (row.arm for row in rows if row.control):
+        reference = arm.against or ablation.base
+        if found := difference(by_arm[arm.name], by_arm.get(reference, {}), ablation.headline[0]):
+            checks.append(Check(arm.name, reference, found))
+    return checks

@@ -86,11 +86,25 @@ class Row:
 
 @dataclass(frozen=True)
 class Trend:
-    """One family: each arm minus its reference (the base arm, or else its last along the axis) in the first headline metric."""
+    """One family: each arm minus its reference in the first headline metric.
+
+    The reference is the base arm; in a family without it the arm at the base's place on the axis, or else the last along the axis, or else
+    (categories) the first. placed: whether the family lies on the axis.
+    """
 
     family: str
     reference: str
     differences: Mapping[str, Difference]
+    placed: bool
+
+
+@dataclass(frozen=True)
+class Check:
+    """A control minus the arm that it is the control of, in the first headline metric."""
+
+    control: str
+    reference: str
+    difference: Difference
 
 
 #: One arm: seed -> metric -> its estimate, or a bare number that has no patient bootstrap.

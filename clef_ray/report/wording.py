@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 
 from clef_ray.ablation import Ablation, Plan
-from clef_ray.report.rows import Difference, Row, Trend
+from clef_ray.report.rows import Check, Difference, Row, Trend
 
 LEGEND = (
     "▲ above / ▼ below the base arm where both 95 % intervals of the paired difference exclude 0: the t interval over seeds and the patient "
@@ -23,19 +23,23 @@ def signed(value: float) -> str:
 
 
 def answer(ablation: Ablation, trends: Sequence[Trend]) -> str:
-    """Does the first headline metric change along the axis within each family? One sentence."""
-    metric, axis = ablation.headline[0], ablation.axis
+    """Does the first headline metric change along the axis within each family, or differ between a family's categories? One sentence."""
+    metric = ablation.headline[0]
     if not any(trend.differences for trend in trends):
         return f"No answer yet: no two arms of one family have {metric} on the same seed."
-    parts = []
-    if changed := [t for t in trends if _marked(t)]:
-        parts.append(
-            f"{metric} changes with {axis} within {' and within '.join(_changes(t) for t in changed)}"
-        )
-    if unclear := [t for t in trends if not _marked(t)]:
-        subject = f"{metric} changes with {axis}" if not changed else "it does"
-        start = "undetermined" if changed else "Undetermined"
-        parts.append(f"{start} at this budget whether {subject} within {_undetermined(unclear)}")
+    parts: list[str] = []
+    for placed, verb, link in (
+        (True, f"changes with {ablation.axis}", "within"),
+        (False, "differs", "between the arms of"),
+    ):
+        subject = metric if not parts else "it"
+        group = [t for t in trends if t.placed is placed]
+        if changed := [t for t in group if _marked(t)]:
+            parts.append(f"{subject} {verb} {link} {f' and {link} '.join(_changes(t) for t in changed)}")
+        if unclear := [t for t in group if not _marked(t)]:
+            start = "undetermined" if parts else "Undetermined"
+            what = "it does" if changed else f"{subject} {verb}"
+            parts.append(f"{start} at this budget whether {what} {link} {_undetermined(unclear)}")
     return "; ".join(parts) + "."
 
 
@@ -48,9 +52,9 @@ def larger(plan: Plan) -> str:
     return f"python experiments/{plan.ablation.name}.py {arguments}" if arguments else ""
 
 
-def caveats(plan: Plan, rows: Sequence[Row], comparisons: int) -> tuple[str, ...]:
+def caveats(plan: Plan, rows: Sequence[Row], checks: Sequence[Check], comparisons: int) -> tuple[str, ...]:
     """What a reader must know before believing a mark, one note each."""
-    ablation, notes = plan.ablation, []
+    notes = []
     if plan.smoke:
         notes.append("This was a --smoke run: its numbers show that everything works and mean nothing.")
     planned, failed, missing = (
@@ -64,9 +68,9 @@ def caveats(plan: Plan, rows: Sequence[Row], comparisons: int) -> tuple[str, ...
         notes.append(
             "One seed has no spread: no interval over seeds and no mark is possible. Use at least 3 seeds."
         )
-    elif alike := [row.arm.name for row in rows if row.control and _looks_alike(ablation, row)]:
+    elif alike := [check for check in checks if check.difference.mark != "▼"]:
         notes.append(
-            f"Not shown to be below {ablation.base} in {ablation.headline[0]}: {', '.join(alike)}. Where a control keeps up, the metric cannot "
+            f"Not shown to be below {_by_reference(plan.ablation.headline[0], alike)}. Where a control keeps up, the metric cannot "
             "tell at this budget whether what the control lacks matters, and differences between the other arms say little."
         )
     notes.append(
@@ -76,9 +80,14 @@ def caveats(plan: Plan, rows: Sequence[Row], comparisons: int) -> tuple[str, ...
     return tuple(notes)
 
 
-def _looks_alike(ablation: Ablation, row: Row) -> bool:
-    cell = row.cells.get(ablation.headline[0])
-    return cell is not None and cell.difference is not None and cell.difference.mark != "▼"
+def _by_reference(metric: str, checks: Sequence[Check]) -> str:
+    """`base in metric: these, those; nor below other: that`."""
+    controls: dict[str, list[str]] = {}
+    for check in checks:
+        controls.setdefault(check.reference, []).append(check.control)
+    (reference, names), *others = controls.items()
+    parts = [f"{reference} in {metric}: {', '.join(names)}"]
+    return "; nor below ".join(parts + [f"{other}: {', '.join(found)}" for other, found in others])
 
 
 def _marked(trend: Trend) -> dict[str, Difference]:
@@ -104,4 +113,5 @@ def _undetermined(trends: Sequence[Trend]) -> str:
 
 
 def _names(trends: Sequence[Trend]) -> str:
-    return " and ".join(t.family for t in trends)
+    *first, last = (t.family for t in trends)
+    return f"{', '.join(first)} and {last}" if first else last

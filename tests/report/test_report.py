@@ -11,7 +11,7 @@ from rich.console import Console
 
 from clef_ray.ablation import Arm, Outcome
 from clef_ray.report import compare, print_comparison, write_report
-from clef_ray.report.figures import _controls, curve, training_curves
+from clef_ray.report.figures import controls, curve, training_curves
 from clef_ray.store import Store
 
 
@@ -172,19 +172,13 @@ def test_two_arms_of_a_family_may_share_a_place_on_the_axis():
 @pytest.mark.parametrize("metric", ["zeroshot/rsa", "zeroshot/readout", "zeroshot/axis"])
 def test_age_alone_is_a_level_of_every_curve_that_has_it(made, metric):
     results = [complete(o.trial, 0.8, **{metric: 0.4, f"{metric}_age": 0.3}) for o in outcomes(made, VALUES)]
-    assert _controls(compare(made, results), metric)["age only"] == pytest.approx(0.3)
+    assert controls(compare(made, results), metric)["age only"] == pytest.approx(0.3)
 
 
 def test_nothing_to_draw_is_no_figure(made, found, tmp_path):
-    arms = (Arm("a", {"views.lead": "I"}, family="lead"), Arm("b", {"views.lead": "II"}, family="lead"))
-    categories = toy_plan(arms=arms, base="a")
-    results = [
-        replace(o, history=()) for o in outcomes(categories, {"a": (0.8, 0.81, 0.82), "b": (0.7, 0.71, 0.73)})
-    ]
-    assert set(write_report(Store(str(tmp_path)), categories, results, compare(categories, results), {})) == {
-        "report.html",
-        "table.csv",
-    }
+    results = [replace(o, history=()) for o in outcomes(made, {"random": VALUES["random"]})]
+    written = write_report(Store(str(tmp_path)), made, results, compare(made, results), {})
+    assert set(written) == {"report.html", "table.csv"}
     assert curve(compare(made, found), "no/such") is None
 
 

@@ -1,0 +1,17 @@
+"""The experiment files as modules, loaded the way Python would run them."""
+
+import importlib.util
+from pathlib import Path
+
+from clef_ray.ablation import Ablation
+
+FOLDER = Path(__file__).parents[2] / "experiments"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
+
+
+def load(name: str) -> tuple[Ablation, str]:
+    """The declaration and the docstring of an experiment file."""
+    found = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module.ABLATION, module.__doc__
