@@ -44,6 +44,8 @@ def _measure(quick: bool) -> list[Figure]:
         figures += streaming.streaming(sizes)
     with status.status("the training step ..."):
         figures += step.training_step(step.Sizes(batch=128, steps=1, rounds=5 if quick else 31))
+    with status.status("a step larger than memory ..."):
+        figures.append(step.gradient_caching(*((514, 64) if quick else (8194, 256))))
     with status.status("the guided loss ..."):
         by_batch = {64: 5, 2048: 3} if quick else {64: 31, 256: 31, 1024: 15, 2048: 15, 4096: 5, 8192: 3}
         figures += loss.losses(loss.Sizes(by_batch))

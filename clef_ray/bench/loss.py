@@ -1,22 +1,15 @@
-"""The guided loss, forward and backward: the project's chunks against all pairs written out, and against its matrix products alone.
+"""The guided loss, forward and backward: the project's chunks against all pairs written out, and against its matrix products alone."""
 
-Memory is what one call adds to a fresh process, which `python -m clef_ray.bench.loss SIDE BATCH` measures and prints in bytes.
-"""
-
-import resource
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from clef_ray.bench.measure import Figure, cores, faster, interleaved, on
+from clef_ray.bench.measure import Figure, added_memory, cores, faster, in_process, interleaved, on
 from clef_ray.bench.naive import naive_loss
 from clef_ray.losses import Pairs, reduce
 from clef_ray.losses.guided import Guided
@@ -26,8 +19,9 @@ DIM = 256
 #: Beyond this many subjects the plain side, which keeps some twenty matrices of 2B x 2B, is not run.
 LARGEST_PLAIN = 4096
 
-#: The targets: how many times faster than plain and how near to the bare products at this batch; memory at the largest.
-AT, FASTER, PRODUCTS, MOST_GIB = 2048, 3.0, 2.0, 8.0
+#: The targets: how many times faster than plain and how near to the bare products at one batch, memory at another.
+AT, FASTER, PRODUCTS = 2048, 3.0, 2.0
+LARGEST, MOST_GIB = 8192, 8.0
 
 #: Rows of the bare products at once; their time does not depend on it.
 _ROWS = 512
@@ -87,7 +81,7 @@ def losses(sizes: Sizes) -> list[Figure]:
     figures = []
     for batch, rounds in sizes.rounds.items():
         figures += _speed(batch, rounds)
-        figures.append(_memory(batch, last=batch == max(sizes.rounds)))
+        figures.append(_memory(batch))
     return figures
 
 
@@ -121,9 +115,9 @@ def _speed(batch: int, rounds: int) -> list[Figure]:
     return [yours, against]
 
 
-def _memory(batch: int, last: bool) -> Figure:
+def _memory(batch: int) -> Figure:
     used = {
-        side: _in_process(side, batch)
+        side: in_process(_added, side, batch)
         for side in ("ours", "plain")
         if side == "ours" or batch <= LARGEST_PLAIN
     }
@@ -132,30 +126,12 @@ def _memory(batch: int, last: bool) -> Figure:
         "MiB",
         used["ours"] / 2**20,
         plain=used["plain"] / 2**20 if "plain" in used else None,
-        target=f"<= {MOST_GIB:g} GiB" if last else "",
-        met=used["ours"] <= MOST_GIB * 2**30 if last else None,
+        target=f"<= {MOST_GIB:g} GiB" if batch == LARGEST else "",
+        met=used["ours"] <= MOST_GIB * 2**30 if batch == LARGEST else None,
         note="Memory: what one call adds to the largest resident size of a fresh process.",
     )
 
 
-def _in_process(side: str, batch: int) -> int:
-    """Bytes that one call adds in a process of its own."""
-    command = [sys.executable, "-m", "clef_ray.bench.loss", side, str(batch)]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)  # noqa: S603 - our own module
-
-
-def _peak() -> int:
-    """The largest resident size so far. Linux's ru_maxrss would be the parent's: it survives the start of a program."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-if __name__ == "__main__":
-    getattr(Case(4), sys.argv[1])()  # what the first call of anything loads is not the loss's
-    measured = Case(int(sys.argv[2]))
-    before = _peak()
-    getattr(measured, sys.argv[1])()
-    print(_peak() - before)
+def _added(side: str, batch: int) -> int:
+    getattr(Case(4), side)()  # what the first call of anything loads is not the loss's
+    return added_memory(getattr(Case(batch), side))

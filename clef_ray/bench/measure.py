@@ -5,12 +5,15 @@ Seconds of two different runs cannot be compared on a machine that does other wo
 
 import os
 import platform
+import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -111,6 +114,31 @@ def _set_threads(torch_threads: int, arrow: int, arrow_io: int) -> None:
     torch.set_num_threads(torch_threads)
     pa.set_cpu_count(arrow)
     pa.set_io_thread_count(arrow_io)
+
+
+def in_process(measure: Callable[..., int], *arguments: object) -> int:
+    """What `measure` returns in a process of its own, which has no memory of earlier figures."""
+    with get_context("spawn").Pool(1) as alone:
+        return alone.apply(measure, arguments)
+
+
+def added_memory(call: Callable[[], object]) -> int:
+    """Bytes by which a call raises the process's resident size at its largest."""
+    forget = Path("/proc/self/clear_refs")
+    if forget.exists():
+        forget.write_text("5")  # Linux: the largest size so far begins anew at the present one
+    before = _peak()
+    call()
+    return _peak() - before
+
+
+def _peak() -> int:
+    """The largest resident size so far. Linux's ru_maxrss would be the parent's: it survives the start of a program."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def machine() -> dict[str, str]:

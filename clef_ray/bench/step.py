@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clef_ray.augment import two_views
-from clef_ray.bench.measure import Figure, faster, interleaved, on
+from clef_ray.bench.measure import Figure, added_memory, faster, in_process, interleaved, on
 from clef_ray.bench.naive import NaiveEncoder, naive_loss
 from clef_ray.config import Run, override
 from clef_ray.datasets import LEADS
@@ -40,7 +40,7 @@ class Sizes:
 class Step:
     """One batch, and the step on it written twice. Both start at the same weights."""
 
-    def __init__(self, batch: int) -> None:
+    def __init__(self, batch: int, micro_batch: int | None = None) -> None:
         rng = np.random.default_rng(0)
         settings = {"signals.fs": FS, "optimiser.batch": batch, "optimiser.epochs": 2}
         self.run = override(Run(), settings).canonical()
@@ -50,7 +50,9 @@ class Step:
         plan = ReadPlan(self.rows, np.zeros(batch, dtype=np.int64), batch, seed=0)
         feed = MemoryFeed(self.x_B2T.numpy(), LEADS)
         # The store is for checkpoints, of which single steps write none.
-        self.trainer = Trainer(self.run, people, plan, feed, LocalContext(Store("unused"), "cpu"))
+        self.trainer = Trainer(
+            self.run, people, plan, feed, LocalContext(Store("unused"), "cpu"), micro_batch
+        )
         self.pairs = Pairs(
             *people.batch(self.rows, torch.device("cpu")), key=(0, 0), reference=self.trainer.reference
         )
@@ -152,3 +154,22 @@ def training_step(sizes: Sizes) -> list[Figure]:
         f"that would be {sizes.batch * peak / layers.flop:,.0f} pairs/s."
     )
     return [faster(f"training step S, batch {sizes.batch}, 1 thread", note, rates, at_least=1.0)]
+
+
+def gradient_caching(batch: int, piece: int) -> Figure:
+    """Memory of one step on a large batch in pieces, against a plain step on one piece; its input, which is there before, not counted."""
+    whole, alone = in_process(_added, batch, piece), in_process(_added, piece)
+    negatives = 2 * batch - 4  # two records to a patient
+    return Figure(
+        f"memory of a step S, {negatives:,} negatives, pieces of {piece}",
+        "MiB",
+        whole / 2**20,
+        plain=alone / 2**20,
+        ratio=alone / whole,
+        note=f"Gradient caching: plain is the step on a batch of {piece} alone, with {2 * piece - 4} negatives.",
+    )
+
+
+def _added(batch: int, piece: int | None = None) -> int:
+    Step(4).ours()  # what the first step of anything loads is not the batch's
+    return added_memory(Step(batch, piece).ours)

@@ -1,17 +1,17 @@
 """Losses, one per file: pure functions of gathered tensors, so they know nothing of workers.
 
 To add a loss: write `losses/my_loss.py` with a class `MyLoss`, a torch Module whose constructor's parameters are its
-options, with `uses_risk`, and with `forward(z_all, rows, pairs) -> list[Term]`. It sees every embedding of the global
-batch and returns the sums over the anchors `rows` only; training adds the sums of all workers. A loss with
-`uses_risk = True` also has `reference(risk_PK) -> RiskReference`, asked once for the training patients' risks. Take
-columns from `_views`, negatives from `_negatives`, and the sums, computed in chunks, from `_kernel`; test the loss
-against an explicit loop over pairs. The contract tests find it by its file name.
+options, with `uses_risk`, `queue`, `current_temperature` and `forward(z_all, rows, pairs) -> list[Term]`. It sees every
+embedding of the global batch and returns the sums over the anchors `rows` only; training adds the sums of all workers.
+A loss with `uses_risk = True` also has `reference(risk_PK) -> RiskReference`, asked once for the training patients'
+risks. Take columns from `_views`, negatives from `_negatives`, and the sums, computed in chunks, from `_kernel`; test
+the loss against an explicit loop over pairs. The contract tests find it by its file name.
 
 Shape suffixes: B subjects of the batch, V = 2B + Q views (first views, second views, then the queue's), R anchors of
 this worker, D embedding, K coordinates of a risk (1 for a number), P training patients.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -89,7 +89,7 @@ class Loss(Protocol):
     @property
     def current_temperature(self) -> float: ...
 
-    def parameters(self) -> "Sequence[nn.Parameter]": ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
 
     def __call__(self, z_all: Tensor, rows: Tensor, pairs: Pairs) -> list[Term]:
         """Sums over the anchors `rows`.

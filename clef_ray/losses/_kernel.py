@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 CHUNK = 2**19
 
 #: A GPU is kept busy by larger pieces.
-CUDA_FACTOR = 32
+CUDA_FACTOR = 8
 
 #: exp of more than this leaves float32; shares are at most 1, so only columns of weight 0 come near.
 _LARGEST_EXPONENT = 80.0
@@ -118,6 +118,12 @@ class _Sums(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g_weighted: Tensor, g_aligned: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        # whoever calls backward() within autocast gets float32 all the same, as the forward pass does
+        with torch.autocast(g_weighted.device.type, enabled=False):
+            return _Sums._backward(ctx, g_weighted, g_aligned)
+
+    @staticmethod
+    def _backward(ctx: Any, g_weighted: Tensor, g_aligned: Tensor) -> tuple[Tensor | None, ...]:
         u_VD, rows_R, log_negatives_R = ctx.saved_tensors
         scalars: _Scalars = ctx.scalars
         g_VD = torch.zeros_like(u_VD)

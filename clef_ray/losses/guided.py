@@ -45,7 +45,8 @@ class Guided(nn.Module):
     moves also moves how much guidance weighs.
     negatives: per anchor, at constant batch size, the same for L_w and L_d; None: all of the batch and the queue.
     choose: which ones. `random` anew each step, so that only their number varies; `hardest`, the most similar;
-    `risk_near` and `risk_far` by distance in risk; `stratified`, one of each quantile of risk.
+    `risk_near` and `risk_far` by distance in risk (in its ranks under `rank`); `stratified`, one of each quantile of risk
+    (of a point: of its first coordinate, the age of age_sex).
     queue: views of earlier steps kept as further negatives (Wang et al. 2020, arXiv 1912.06798); 0, since they lag
     behind the encoder.
     alpha: least dissimilarity of two different patients, .2 as CLEF: no negative loses all its weight.
@@ -58,7 +59,7 @@ class Guided(nn.Module):
     weights the pair in L_d by c_ik = sqrt(c_i c_k); `literal` (paper) W = D exp(-c_i c_k) pushes well-known pairs
     apart least; `mirrored` W = D exp(-(1 - c_i)(1 - c_k)); `none` (published).
     unknown: what a NaN risk does. `average`: completeness 0 and mean dissimilarity, an average negative; `zero`
-    (published) takes it for 0 %, the healthiest; `drop` leaves the patient out of the loss.
+    (published) takes it for 0 %, the healthiest, still of completeness 0; `drop` leaves the patient out of the loss.
     weight_norm: `mean1` scales the negatives' weights of an anchor to mean 1, so that guidance changes their balance
     and not their sum; `softmax` (published) takes the softmax over the anchor's row with itself and the positive in
     it, which makes the negatives' sum a mean: their number drops out; `none` (paper) W itself.
@@ -70,8 +71,8 @@ class Guided(nn.Module):
     same_patient: `exclude` other records of the anchor's patient from the negatives, `negative` (published) keeps
     them, `positive` takes them for further positives.
 
-    PRESETS: `default`; `published`, the released code; `paper`, the formulas as its reviewers quote them. Choose one with the
-    setting loss.preset.
+    PRESETS: `default`; `published`, the released code, whose missing risks are those of imputation=none; `paper`, the formulas as
+    its reviewers quote them. Choose one with the setting loss.preset.
     """
 
     uses_risk: ClassVar[bool] = True
@@ -163,6 +164,8 @@ class Guided(nn.Module):
 
     def reference(self, risk_PK: NDArray[np.float64]) -> RiskReference:
         """`risk_reference` for this loss's power, alpha and normaliser."""
+        if self.normaliser == "batch_minmax":
+            return RiskReference(1.0, 1.0)  # both are taken from the batch: the published code needs no known risk
         return risk_reference(risk_PK, self.power, self.alpha, self.normaliser)
 
     def forward(self, z_all: Tensor, rows: Tensor, pairs: Pairs) -> list[Term]:

@@ -56,7 +56,7 @@ def subjects(run: Run, table: pd.DataFrame) -> Subjects:
     covariates = dict(delete(covariates, patients[rows], gone.mechanism, gone.rate, run.seed, score.fields))
     found = risk(score, covariates, patients[rows], fit(run.imputation, covariates, score.fields))
     value_NK = found.value_N.reshape(len(rows), -1)
-    if not np.isfinite(value_NK).all(axis=1).any():
+    if not np.isfinite(value_NK).all(axis=1).any() and not _zero_stands_for_unknown(run):
         raise DataError(
             f"score {run.score.name!r} is unknown for every one of the {len(rows)} training records: "
             f"none has all of its required fields; imputation is {run.imputation!r}"
@@ -64,6 +64,11 @@ def subjects(run: Run, table: pd.DataFrame) -> Subjects:
     risk_NK = np.full((len(table), value_NK.shape[1]), np.nan)
     risk_NK[rows], completeness_N[rows] = value_NK, found.completeness_N
     return Subjects(codes, risk_NK, completeness_N)
+
+
+def _zero_stands_for_unknown(run: Run) -> bool:
+    """As in the published code, which trains on whatever is not there."""
+    return run.loss is not None and dict(run.loss.options).get("unknown") == "zero"
 
 
 def read_plan(run: Run, people: Subjects, rows: NDArray[np.int64], row_groups: NDArray[np.int64]) -> ReadPlan:

@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from clef_ray import bench
-from clef_ray.bench import measure, ray_share, step, streaming
+from clef_ray.bench import loss, measure, ray_share, step, streaming
 from clef_ray.bench.measure import Figure
 from clef_ray.bench.naive import NaiveEncoder, naive_loss
 from clef_ray.config import Views
@@ -107,6 +107,55 @@ def test_both_training_steps_go_the_same_way():
     assert losses[-1][0] < losses[0][0]
     moved = [(p - b).abs().max().item() for p, b in zip(both.encoder.parameters(), before, strict=True)]
     assert min(moved) > 0
+
+
+def test_the_loss_and_its_products_are_those_of_the_plain_side():
+    case = loss.Case(batch=24)
+    gradients = []
+    for side in (case.ours, case.plain):
+        assert side() == 24
+        gradients.append(case.z_all.grad.clone())
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-6)
+    with FlopCounterMode(display=False) as counter:
+        case.products()
+    assert (
+        counter.get_total_flops() == 2 * 2 * 48 * 48 * loss.DIM
+    )  # the third is an addmm_, which is not counted
+
+
+def added_once(mebibytes):
+    return measure.added_memory(lambda: torch.ones(mebibytes * 2**18))
+
+
+def test_memory_is_what_the_call_adds_in_a_process_of_its_own():
+    held = torch.ones(2**27)  # 512 MiB here are not the other process's
+    assert 190 <= measure.in_process(added_once, 200) / 2**20 < 260
+    assert held[0] == 1
+
+
+@pytest.mark.slow
+def test_the_losses_figures_say_speed_and_memory_of_every_batch(monkeypatch):
+    monkeypatch.setattr(loss, "LARGEST_PLAIN", 16)
+    monkeypatch.setattr(loss, "AT", 16)
+    monkeypatch.setattr(loss, "LARGEST", 32)
+    named = {f.name: f for f in loss.losses(loss.Sizes({16: 1, 32: 1}))}
+    assert [name.partition(",")[2] for name in named] == [
+        " batch 16",
+        " batch 16: time over its products",
+        " batch 16: memory",
+        " batch 32",
+        " batch 32: memory",
+    ]
+    assert named["guided loss, batch 16"].ratio > 0
+    assert named["guided loss, batch 32"].plain is None
+    assert named["guided loss, batch 32: memory"].met is True
+
+
+@pytest.mark.slow
+def test_gradient_caching_is_measured():
+    figure = step.gradient_caching(batch=16, piece=8)
+    assert figure.ours > 0
+    assert "28 negatives" in figure.name
 
 
 def test_the_bare_layers_are_all_of_the_steps_arithmetic():

@@ -112,6 +112,17 @@ def test_norm_of_embeddings_never_matters():
     )
 
 
+def test_published_trains_where_no_risk_is_known_at_all():
+    """As the released code does: every NaN is 0 %, so every pair is alike."""
+    case = make_case(B, unknown=1.0)
+    case = dataclasses.replace(case, training=tuple((float("nan"),) for _ in case.training))
+    zero = dataclasses.replace(case, batch=tuple(dataclasses.replace(s, risk=(0.0,)) for s in case.batch))
+    loss = Guided(**Guided.PRESETS["published"])
+    values = [value_and_gradient(loss, c) for c in (case, zero)]
+    torch.testing.assert_close(*values, rtol=1e-12, atol=1e-12)
+    assert values[0][1].abs().max() > 0
+
+
 # precision
 
 FORMS = {
@@ -161,6 +172,18 @@ def test_low_precision_is_finite_at_low_temperature(name, b, arrange, dtype):
     exact = reduce(loss(z.detach().double(), rows, pairs))
     # log τ is a float32, and similarities near 1 are divided by .02: float32's last digit at 50
     assert value.item() == pytest.approx(exact.item(), rel=1e-4, abs=2e-5)
+
+
+def test_backward_within_autocast_is_that_without():
+    loss, case = Guided(), make_case(B)
+    z, pairs = case.z.float(), pairs_of(case, loss)
+    gradients = []
+    for within in (False, True):
+        leaf = z.clone().requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=within):
+            reduce(loss(leaf, torch.arange(2 * B), pairs)).backward()
+        gradients.append(leaf.grad)
+    assert torch.equal(*gradients)
 
 
 @pytest.mark.parametrize("weight_norm", ["mean1", "none"])

@@ -89,6 +89,15 @@ def test_everything_deleted_leaves_age_and_sex_and_the_centre_of_the_rest():
         subjects(override(Run(), unfilled), table)
 
 
+def test_the_published_preset_trains_without_any_risk():
+    table, _ = cohort()
+    table["smoker"] = np.nan
+    settings = {"loss.preset": "published", "imputation": "none"}
+    assert np.isnan(subjects(override(Run(), settings), table).risk_NK).all()
+    with pytest.raises(DataError, match="unknown for every one"):
+        subjects(override(Run(), {**settings, "loss.unknown": "average"}), table)
+
+
 def test_stratified_batches_are_sorted_by_the_training_records_own_risk():
     table, _ = cohort()
     table.loc[3, "age"] = np.nan
