@@ -9,12 +9,21 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from clef_ray.config import Run, Spec, fingerprint, flatten, in_order, override, task_spec, to_dict
+from clef_ray.config import (
+    EVALUATION_VERSION,
+    Run,
+    Spec,
+    fingerprint,
+    flatten,
+    task_spec,
+    to_dict,
+)
 from clef_ray.datasets import LEADS
 from clef_ray.errors import ConfigError
 from clef_ray.evaluate.inputs import OFFICIAL
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.registry import LOSSES, METHODS, SCORES, unknown
+from clef_ray.settings import apply
 
 #: Minutes on two cores. The experiments share it, so that an arm that several of them have is trained once.
 EMBEDDED_BUDGET: Mapping[str, Any] = {
@@ -27,6 +36,7 @@ EMBEDDED_BUDGET: Mapping[str, Any] = {
 }
 SMOKE_BUDGET: Mapping[str, Any] = {"optimiser.epochs": 2}
 LARGER_BUDGET = "--data synthetic:patients=20000 --seeds 5 --set signals.seconds=10 --set optimiser.epochs=50"
+HEADLINE = ("zeroshot/rsa", "zeroshot/rsa_partial", "zeroshot/readout", "zeroshot/axis", "probe/auroc")
 
 
 @dataclass(frozen=True)
@@ -48,10 +58,10 @@ class Arm:
 class Ablation:
     """A question and how it is asked.
 
-    name: the MLflow experiment and the report's file name. base: the arm that the others are compared with. tasks: `name` or
-    `name:option=value`. headline: the metrics of the table, in order; the first one decides the answer. settings: common to all
-    arms; smoke: on top of them for --smoke. axis: what Arm.x counts, empty where arms are categories. larger: arguments of the same
-    command at a larger budget. more: further arms, which run only when they are asked for.
+    name: the MLflow experiment and the report's file name. base: the arm that the others are compared with. axis: what Arm.x counts,
+    empty where arms are categories. more: further arms, which run only when they are asked for. tasks: `name` or `name:option=value`.
+    headline: the metrics of the table, in order; the first one decides the answer. settings: common to all arms; smoke: on top of them
+    for --smoke. larger: arguments of the same command at a larger budget. The last five are the embedded budget's unless they are given.
 
     Raises ConfigError where two arms have one name, or base or an arm's `against` names none.
     """
@@ -62,13 +72,13 @@ class Ablation:
     arms: tuple[Arm, ...]
     base: str
     seeds: tuple[int, ...]
-    tasks: tuple[str, ...]
-    headline: tuple[str, ...]
     axis: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    smoke: Mapping[str, Any] = field(default_factory=dict)
-    larger: str = ""
     more: tuple[Arm, ...] = ()
+    tasks: tuple[str, ...] = ("diagnosis", "score_spearman")
+    headline: tuple[str, ...] = HEADLINE
+    settings: Mapping[str, Any] = field(default_factory=lambda: dict(EMBEDDED_BUDGET))
+    smoke: Mapping[str, Any] = field(default_factory=lambda: dict(SMOKE_BUDGET))
+    larger: str = LARGER_BUDGET
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.every]
@@ -165,7 +175,12 @@ class Plan:
         """The identity of the whole comparison: its MLflow parent run is found by it."""
         runs = sorted({t.run.fingerprint() for t in self.trials})
         return fingerprint(
-            {"ablation": self.ablation.name, "runs": runs, "tasks": [t.to_dict() for t in self.tasks]}
+            {
+                "ablation": self.ablation.name,
+                "runs": runs,
+                "tasks": [t.to_dict() for t in self.tasks],
+                "evaluation": EVALUATION_VERSION,
+            }
         )
 
     def differing_settings(self) -> list[str]:
@@ -185,7 +200,7 @@ def plan(
     smoke: bool = False,
 ) -> Plan:
     """Arms x seeds as typed runs. arms: names and patterns as `Ablation.select`; settings: the user's `--set`, applied after the
-    ablation's and before the arm's own.
+    ablation's and the arm's own.
 
     Raises ConfigError for an unknown arm or key, a wrong type, fewer than one seed, or a setting that an arm fixes itself.
     """
@@ -201,17 +216,15 @@ def plan(
             raise ConfigError(
                 f"--set {clash[0]}: arm {arm.name!r} of {ablation.name} varies this itself; choose other arms with --arms"
             )
-    common = {**ablation.settings, **(ablation.smoke if smoke else {}), **user}
+    common = {**ablation.settings, **(ablation.smoke if smoke else {})}
     numbers = ablation.seeds if seeds is None else tuple(range(seeds))
     taken: set[str] = set()
     trials: list[Trial] = []
     for arm in chosen:
-        run = _apply(Run(data=data), {**common, **arm.settings}, user, taken)
+        run = apply(Run(data=data), {**common, **arm.settings}, user, taken)
         trials += [Trial(arm, seed, replace(run, seed=seed)) for seed in numbers]
     if unused := set(user) - taken:
-        raise unknown(
-            "setting", min(unused), _loss_settings(trials), f"--set; no arm of {ablation.name} has it"
-        )
+        raise unknown("setting", min(unused), _options(trials), f"--set; no arm of {ablation.name} has it")
     for trial in {t.arm.name: t for t in trials}.values():  # the seed changes nothing that can be wrong
         _check(trial)
     tasks = tuple(task_spec(t) for t in ablation.tasks)
@@ -222,21 +235,11 @@ def plan(
     return Plan(ablation, tuple(trials), tasks, data, smoke)
 
 
-def _loss_settings(trials: Sequence[Trial]) -> set[str]:
-    losses = {t.run.canonical().loss for t in trials}
-    return {f"loss.{option}" for loss in losses if loss for option, _ in loss.options}
-
-
-def _apply(run: Run, settings: Mapping[str, Any], user: Mapping[str, Any], taken: set[str]) -> Run:
-    """The run with all settings. A user's `loss.*` is for the arms whose loss has that option (alpha means nothing to NT-Xent)."""
-    for key, value in in_order(settings):
-        if key in user and key.startswith("loss."):
-            loss = run.canonical().loss
-            if loss is None or not LOSSES.accepts(loss.name, key.removeprefix("loss.")):
-                continue
-        run = override(run, {key: value})
-        taken.add(key)
-    return run
+def _options(trials: Sequence[Trial]) -> set[str]:
+    """The settings of the trials' losses and scores."""
+    runs = {t.arm.name: t.run.canonical() for t in trials}.values()
+    parts = {("loss", run.loss) for run in runs} | {("score", run.score) for run in runs}
+    return {f"{head}.{option}" for head, part in parts if part for option, _ in part.options}
 
 
 def _check(trial: Trial) -> None:

@@ -16,7 +16,10 @@ from clef_ray.registry import ENCODERS, LOSSES, METHODS, PRESET, SCORES, TASKS, 
 from clef_ray.sections import Imputation, Missingness, Optimiser, Signals, Views
 
 #: Raised when the meaning of a configuration changes though its text does not, so that old results are not taken for new ones.
-SCIENCE_VERSION = 1
+SCIENCE_VERSION = 2
+
+#: Raised when a task's numbers change their meaning though its text does not: tasks are evaluated again, encoders are not trained again.
+EVALUATION_VERSION = 2
 
 T = TypeVar("T")
 
@@ -64,19 +67,38 @@ class Run:
         if self.batches == "risk_stratified" and self.score is None:
             raise ConfigError("batches: risk_stratified mixes batches by the score; set score=NAME")
 
-    def canonical(self) -> "Run":
-        """The same run without what cannot matter: the method's default loss filled in, the score dropped where no risk is used.
-
-        Two arms that differ only in switches their method never reads are one run.
-        """
+    @property
+    def used_loss(self) -> Spec | None:
+        """The loss that is trained: the method's own where none is given, None where nothing is trained."""
         method = METHODS.get(self.method.name)
+        return (self.loss or spec(LOSSES, method.default_loss)) if method.trains else None
+
+    @property
+    def uses_risk(self) -> bool:
+        """Whether the loss or the batches read the score."""
+        loss = self.used_loss
+        return loss is not None and (LOSSES.get(loss.name).uses_risk or self.batches == "risk_stratified")
+
+    def canonical(self) -> "Run":
+        """The same run without what cannot matter: the method's default loss filled in, the score dropped where no risk is used, the
+        views, batches and optimiser where nothing is trained.
+
+        Of the switches that another one makes idle it resets `choose` without a number of negatives, same_lead with a lead that is
+        fixed, and the mechanism of missingness at a rate of 0; others (the similarity of an alignment of coefficient 0) still make
+        another run of the same science. Raises ConfigError for a rate of missingness without a mechanism.
+        """
+        if self.missingness.rate > 0 and self.missingness.mechanism == "none":
+            raise ConfigError(
+                f"missingness.rate: {self.missingness.rate:g} given with missingness.mechanism none, which deletes nothing; "
+                "set the mechanism to mcar, mar or mnar, or the rate to 0"
+            )
         no_risk: dict[str, Any] = {"score": None, "imputation": "none", "missingness": Missingness()}
-        if not method.trains:
+        loss = self.used_loss
+        if loss is None:
             untrained: dict[str, Any] = {"views": Views(), "batches": "shuffled", "optimiser": Optimiser()}
             return replace(self, loss=None, **no_risk, **untrained)
-        loss = self.loss or spec(LOSSES, method.default_loss)
-        run = replace(self, loss=loss)
-        if not (LOSSES.get(loss.name).uses_risk or self.batches == "risk_stratified"):
+        run = replace(self, loss=_all_alike(loss), views=_one_lead(self.views))
+        if not self.uses_risk:
             return replace(run, **no_risk)
         return run if run.missingness.rate > 0 else replace(run, missingness=Missingness())
 
@@ -90,9 +112,22 @@ class Run:
         return fingerprint({"pretrain": to_dict(self.canonical())})
 
 
+def _all_alike(loss: Spec) -> Spec:
+    """The loss; where it takes all negatives, however they would have been chosen."""
+    options = dict(loss.options)
+    every = "choose" in options and options["negatives"] is None
+    return spec(LOSSES, loss.name, {**options, "choose": "random"}) if every else loss
+
+
+def _one_lead(views: Views) -> Views:
+    """The views; where their lead is fixed, whatever share of random ones would have been equal."""
+    return views if views.lead == "random" else replace(views, same_lead=Views.same_lead)
+
+
 def evaluation_fingerprint(run: Run, task: Spec, data: str) -> str:
-    """The identity of one task's result: the encoder's run, the task with its options, the evaluation data."""
-    return fingerprint({"run": run.fingerprint(), "task": task.to_dict(), "data": data})
+    """The identity of one task's result: the encoder's run, the task with its options, the evaluation data and what is computed on them."""
+    content = {"run": run.fingerprint(), "task": task.to_dict(), "data": data}
+    return fingerprint({"evaluation": EVALUATION_VERSION, **content})
 
 
 def fingerprint(content: Mapping[str, Any]) -> str:

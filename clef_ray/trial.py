@@ -115,23 +115,38 @@ def evaluate(
             x_NT = corpus.signals_NCT[:, corpus.leads.index(task.lead)]
             x_NT = x_NT[:, : window(run.signals, x_NT.shape[1])]
             features[task.lead] = Embedder.load(store.path(), device).features(x_NT)
-        risk_N = _task_risk(task, corpus.table)
+        risk_N, age_sex_risk_N = _task_risks(task, corpus.table)
         manifest = corpus.manifest
         result = run_task(
-            task, features[task.lead], corpus.table, manifest.label_sets, manifest.headline, risk_N
+            task,
+            features[task.lead],
+            corpus.table,
+            manifest.label_sets,
+            manifest.headline,
+            risk_N,
+            age_sex_risk_N=age_sex_risk_N,
         )
         store.write_bytes(name, result.to_bytes())
         results[spec.name] = result
     return results
 
 
-def _task_risk(task: Any, table: pd.DataFrame) -> NDArray[np.float64] | None:
-    """The score a zero-shot task correlates with. Missing fields other than age and sex stand at their centre."""
+def _task_risks(
+    task: Any, table: pd.DataFrame
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """The score a zero-shot task correlates with, and the same from age and sex alone, each [N] in %; None for other tasks.
+
+    Missing fields other than age and sex stand at their centre; in the second all of them are missing.
+    """
     if task.kind != "zeroshot":
-        return None
+        return None, None
     score, covariates = SCORES.get(task.score)(), covariates_of(table)
-    fill = fit("centre", covariates, score.fields)
-    return risk(score, covariates, table["patient"].to_numpy(dtype=str), fill).value_N
+    age_sex = {
+        name: value_N if name in ("age", "sex") else np.full_like(value_N, np.nan)
+        for name, value_N in covariates.items()
+    }
+    patient_N, fill = table["patient"].to_numpy(dtype=str), fit("centre", covariates, score.fields)
+    return risk(score, covariates, patient_N, fill).value_N, risk(score, age_sex, patient_N, fill).value_N
 
 
 def load_outcome(trial: Trial, tasks: Sequence[Spec], data: str, storage: str) -> Outcome | None:

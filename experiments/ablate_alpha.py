@@ -9,14 +9,21 @@ alpha-1 is not simclr: the alignment term still pushes every pair of patients ap
 What to expect: a plateau. Zero-shot Spearman should fall towards α = 1, where the risks are no longer used; between 0 and 0.5 the loss
 changes little, and at the embedded budget the answer is often "undetermined".
 
+Asked for by name: what α is mixed with, the difference in risk. `norm-*`: Δ by each normaliser, among them fixed_scale, which is the base
+arm's run; `power-1`: the absolute difference in place of its square.
+
     python experiments/ablate_alpha.py                       synthetic cohort, four minutes on two cores
     python experiments/ablate_alpha.py --data /data/ptbxl    PTB-XL
+    python experiments/ablate_alpha.py --arms alpha-0.2 "norm-*" power-1    how differences in risk are scaled, beside the base arm
 """
 
-from clef_ray.ablation import EMBEDDED_BUDGET, LARGER_BUDGET, SMOKE_BUDGET, Ablation, Arm
+from clef_ray.ablation import Ablation, Arm
 from clef_ray.cli.experiment import main
 
 ALPHAS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+BASE = {"method": "clef", "loss.alpha": 0.2}
+NORMALISERS = ("fixed_scale", "batch_minmax", "global_max", "rank")
+SCALED = "CLEF risk differences"
 
 ABLATION = Ablation(
     name="ablate_alpha",
@@ -24,18 +31,17 @@ ABLATION = Ablation(
     expect="A plateau between 0 and 0.5, and less zero-shot Spearman towards 1, where the risks no longer matter.",
     arms=(
         *(Arm(f"alpha-{a:g}", {"method": "clef", "loss.alpha": a}, family="CLEF", x=a) for a in ALPHAS),
-        Arm("permuted", {"method": "clef", "loss.alpha": 0.2, "score": "permuted"}),
+        Arm("permuted", {**BASE, "score": "permuted"}),
         Arm("simclr", {"method": "simclr"}),
         Arm("random", {"method": "random"}),
     ),
+    more=(
+        *(Arm(f"norm-{name}", {**BASE, "loss.normaliser": name}, family=SCALED) for name in NORMALISERS),
+        Arm("power-1", {**BASE, "loss.power": 1}, family=SCALED),
+    ),
     base="alpha-0.2",
     seeds=(0, 1, 2),
-    tasks=("diagnosis", "score_spearman"),
-    headline=("zeroshot/rsa", "zeroshot/rsa_partial", "zeroshot/readout", "zeroshot/axis", "probe/auroc"),
     axis="α",
-    settings=EMBEDDED_BUDGET,
-    smoke=SMOKE_BUDGET,
-    larger=LARGER_BUDGET,
 )
 
 if __name__ == "__main__":

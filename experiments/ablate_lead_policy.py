@@ -17,7 +17,7 @@ shows; lead II alone transfers worst.
 
 from typing import Any
 
-from clef_ray.ablation import EMBEDDED_BUDGET, LARGER_BUDGET, SMOKE_BUDGET, Ablation, Arm
+from clef_ray.ablation import Ablation, Arm
 from clef_ray.cli.experiment import main
 
 POLICIES: dict[str, dict[str, Any]] = {
@@ -53,11 +53,6 @@ ABLATION = Ablation(
     ),
     base="clef-random",
     seeds=(0, 1, 2),
-    tasks=("diagnosis", "score_spearman"),
-    headline=("zeroshot/rsa", "zeroshot/rsa_partial", "zeroshot/readout", "zeroshot/axis", "probe/auroc"),
-    settings=EMBEDDED_BUDGET,
-    smoke=SMOKE_BUDGET,
-    larger=LARGER_BUDGET,
 )
 
 if __name__ == "__main__":

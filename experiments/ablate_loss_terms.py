@@ -20,7 +20,7 @@ alone should stay close to NT-Xent; the probe should want the contrast.
     python experiments/ablate_loss_terms.py --arms both simclr "ld-*"      the balance λ_d in more steps
 """
 
-from clef_ray.ablation import EMBEDDED_BUDGET, LARGER_BUDGET, SMOKE_BUDGET, Ablation, Arm
+from clef_ray.ablation import LARGER_BUDGET, Ablation, Arm
 from clef_ray.cli.experiment import main
 
 BOTH = {"method": "clef"}
@@ -49,10 +49,6 @@ ABLATION = Ablation(
     ),
     base="both",
     seeds=(0, 1, 2, 3, 4),
-    tasks=("diagnosis", "score_spearman"),
-    headline=("zeroshot/rsa", "zeroshot/rsa_partial", "zeroshot/readout", "zeroshot/axis", "probe/auroc"),
-    settings=EMBEDDED_BUDGET,
-    smoke=SMOKE_BUDGET,
     larger=LARGER_BUDGET.replace("--seeds 5", "--seeds 10"),
 )
 

@@ -20,7 +20,7 @@ and the count drops out of the denominator), how 31 negatives are chosen, and co
     python experiments/ablate_negatives.py --arms clef-127 simclr-127 "*-queue-*"   beyond the batch
 """
 
-from clef_ray.ablation import EMBEDDED_BUDGET, LARGER_BUDGET, SMOKE_BUDGET, Ablation, Arm
+from clef_ray.ablation import EMBEDDED_BUDGET, Ablation, Arm
 from clef_ray.cli.experiment import main
 
 NEGATIVES = (1, 7, 31, 127)
@@ -74,12 +74,8 @@ ABLATION = Ablation(
     ),
     base="clef-127",
     seeds=(0, 1, 2),
-    tasks=("diagnosis", "score_spearman"),
     headline=("zeroshot/rsa", "zeroshot/readout", "zeroshot/axis", "probe/auroc", "probe/f1"),
     axis="negatives per anchor",
-    settings=EMBEDDED_BUDGET,
-    smoke=SMOKE_BUDGET,
-    larger=LARGER_BUDGET,
 )
 
 if __name__ == "__main__":

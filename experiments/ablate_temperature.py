@@ -15,7 +15,7 @@ contrast L_w only, so CLEF, which has the alignment L_d as well, should be the l
     python experiments/ablate_temperature.py --arms all                 with the learned temperature and the permuted control
 """
 
-from clef_ray.ablation import EMBEDDED_BUDGET, LARGER_BUDGET, SMOKE_BUDGET, Ablation, Arm
+from clef_ray.ablation import Ablation, Arm
 from clef_ray.cli.experiment import main
 
 TEMPERATURES = (0.02, 0.05, 0.07, 0.1, 0.2, 0.5)
@@ -42,12 +42,7 @@ ABLATION = Ablation(
     ),
     base="clef-0.07",
     seeds=(0, 1, 2),
-    tasks=("diagnosis", "score_spearman"),
-    headline=("zeroshot/rsa", "zeroshot/rsa_partial", "zeroshot/readout", "zeroshot/axis", "probe/auroc"),
     axis="temperature τ",
-    settings=EMBEDDED_BUDGET,
-    smoke=SMOKE_BUDGET,
-    larger=LARGER_BUDGET,
 )
 
 if __name__ == "__main__":

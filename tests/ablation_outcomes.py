@@ -37,6 +37,7 @@ def toy(**changes: object) -> Ablation:
         "tasks": ("diagnosis",),
         "headline": ("probe/auroc", "zeroshot/rsa"),
         "axis": "negatives per anchor",
+        "settings": {},
         "larger": "--seeds 10",
     }
     return Ablation(**{**fields, **changes})

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from clef_ray.ablation import Ablation, Arm, plan
+from clef_ray.ablation import EMBEDDED_BUDGET, Ablation, Arm, plan
 from clef_ray.errors import ConfigError
 
 ABLATION = Ablation(
@@ -57,6 +57,88 @@ def test_a_users_loss_option_reaches_the_arms_that_have_it():
     assert losses["random"] is None
 
 
+GUIDED = replace(
+    ABLATION,
+    arms=(
+        Arm("score2", {"score": "score2"}),
+        Arm("permuted", {"score": "permuted"}),
+        Arm("permuted-alone", {"score": "permuted", "score.base": "score2:op_from=none"}),
+        Arm("pce", {"score": "pce"}),
+        Arm("age", {"score": "age"}),
+        Arm("simclr", {"method": "simclr"}),
+        Arm("random", {"method": "random"}),
+    ),
+    base="score2",
+    seeds=(0,),
+)
+
+
+def scores(**options):
+    made = plan(GUIDED, "data", **options)
+    return {t.arm.name: dict(t.run.score.options) for t in made.trials if t.run.canonical().score}
+
+
+def test_a_users_score_option_reaches_the_scores_that_have_it_and_the_bases_of_permuted_ones():
+    found = scores(settings={"score.region": "low", "score.out_of_range": "nan"})
+    assert (found["score2"]["region"], found["score2"]["out_of_range"]) == ("low", "nan")
+    assert found["permuted"]["base"] == "score2:out_of_range=nan,region=low"
+    assert found["permuted-alone"]["base"] == "score2:op_from=None,out_of_range=nan,region=low"
+    assert found["pce"] == {"race": "white", "out_of_range": "nan"}
+    assert set(found) == {"score2", "permuted", "permuted-alone", "pce", "age"}
+
+
+def test_a_score_option_leaves_the_other_arms_the_runs_they_are():
+    before, after = plan(GUIDED, "data"), plan(GUIDED, "data", settings={"score.region": "low"})
+    names = [t.arm.name for t in before.trials]
+    marks = zip(names, before.trials, after.trials, strict=True)
+    same = {name for name, one, other in marks if one.run.fingerprint() == other.run.fingerprint()}
+    assert same == {"pce", "age", "simclr", "random"}
+
+
+def test_a_bases_default_spelled_out_is_no_other_run():
+    default = plan(GUIDED, "data", settings={"score.region": "moderate"})
+    assert default.fingerprint() == plan(GUIDED, "data").fingerprint()
+    both = {"score.region": "low", "score.out_of_range": "nan"}
+    turned = dict(reversed(both.items()))
+    assert plan(GUIDED, "data", settings=both).trials == plan(GUIDED, "data", settings=turned).trials
+
+
+def test_options_of_the_permutation_itself_are_its_own():
+    found = scores(settings={"score.seed": "7", "score.base": "framingham"}, arms=["permuted", "score2"])
+    assert found["permuted"] == {"base": "framingham", "seed": 7}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"settings": {"score.regin": "low"}}, ["'score.regin'", "Did you mean 'score.region'"]),
+        ({"settings": {"score.region": "moon"}}, ["moon", "moderate"]),
+        ({"settings": {"score.region": "moon"}, "arms": ["permuted"]}, ["moon", "moderate"]),
+        ({"settings": {"score.region": "low"}, "arms": ["age", "pce"]}, ["'score.region'", "no arm of demo"]),
+        ({"settings": {"score.region": "low"}, "arms": ["simclr", "random"]}, ["'score.region'", "no arm"]),
+    ],
+)
+def test_a_score_option_that_no_arm_takes_or_that_is_wrong_is_refused(options, words):
+    with pytest.raises(ConfigError) as error:
+        plan(GUIDED, "data", **options)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_settings_that_need_each_other_may_come_in_any_order():
+    settings = {"missingness.rate": "0.3", "loss.alpha": "0.5", "missingness.mechanism": "mcar"}
+    run = plan(ABLATION, "data", settings=settings, seeds=1).trials[0].run
+    assert (run.missingness.mechanism, run.missingness.rate) == ("mcar", 0.3)
+
+
+def test_what_an_experiment_does_not_say_is_the_embedded_budget():
+    short = Ablation("short", "?", "", (Arm("random", {"method": "random"}),), "random", (0,))
+    assert short.settings == EMBEDDED_BUDGET
+    assert plan(short, "data").trials[0].run.optimiser.epochs == 8
+    assert plan(short, "data", smoke=True).trials[0].run.optimiser.epochs == 2
+    assert {t.name for t in plan(short, "data").tasks} == {"diagnosis", "score_spearman"}
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -69,6 +151,7 @@ def test_a_users_loss_option_reaches_the_arms_that_have_it():
         ({"settings": {"views.lead": "V9"}}, ["unknown lead 'V9'", "V5"]),
         ({"settings": {"loss.alpha": "9"}}, ["alpha", "0 to 1"]),
         ({"settings": {"loss.temperature": "-1"}}, ["temperature"]),
+        ({"settings": {"missingness.rate": "0.3"}}, ["missingness.rate: 0.3", "mcar, mar or mnar"]),
         ({"settings": {"encoder.in_leads": "12"}}, ["encoder.in_leads", "12"]),
         ({"settings": {"train_folds": "1,77"}}, ["train_folds", "1 to 10"]),
         ({"settings": {"train_folds": "1,2,10"}}, ["train_folds", "fold 10", "judged on"]),

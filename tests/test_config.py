@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clef_ray import config
+from clef_ray.cli import main
 from clef_ray.config import (
     Run,
     Signals,
     Spec,
+    evaluation_fingerprint,
     fingerprint,
     flatten,
     from_dict,
@@ -107,6 +110,16 @@ def test_the_fingerprint_covers_the_science_and_nothing_else():
     )
 
 
+def test_a_new_evaluation_version_evaluates_again_and_trains_nothing_again(monkeypatch):
+    run, task = Run(data="abc"), task_spec("score_spearman")
+    first = fingerprint({"run": run.fingerprint(), "task": task.to_dict(), "data": "abc"})
+    before = (run.fingerprint(), evaluation_fingerprint(run, task, "abc"))
+    assert before[1] != first, "results from before there was a version are not taken"
+    monkeypatch.setattr(config, "EVALUATION_VERSION", config.EVALUATION_VERSION + 1)
+    assert run.fingerprint() == before[0]
+    assert evaluation_fingerprint(run, task, "abc") != before[1]
+
+
 def test_the_order_of_settings_and_the_spelling_of_numbers_do_not_matter():
     one = override(Run(), {"loss.alpha": "0.5", "loss": "guided", "signals.fs": 100})
     other = override(Run(), {"signals.fs": "100.0", "loss": "guided", "loss.alpha": 0.5})
@@ -121,6 +134,63 @@ def test_switches_that_a_method_never_reads_do_not_make_another_run():
     random = override(Run(), {"method": "random"})
     assert override(random, {"optimiser.lr": 1.0, "views.noise_mv": 0}).fingerprint() == random.fingerprint()
     assert override(random, {"seed": 1}).fingerprint() != random.fingerprint()
+
+
+@pytest.mark.parametrize("loss", ["guided", "ntxent"])
+def test_how_negatives_are_chosen_matters_only_where_they_are_chosen(loss):
+    base = override(Run(), {"loss": loss})
+    assert override(base, {"loss.choose": "hardest"}).fingerprint() == base.fingerprint()
+    some = override(base, {"loss.negatives": 7})
+    assert override(some, {"loss.choose": "hardest"}).fingerprint() != some.fingerprint()
+    assert override(some, {"loss.choose": "hardest"}).canonical().loss == spec(
+        LOSSES, loss, {"negatives": 7, "choose": "hardest"}
+    )
+
+
+def test_the_share_of_equal_leads_matters_only_where_leads_are_drawn():
+    base, fixed = Run(), override(Run(), {"views.lead": "II"})
+    assert override(fixed, {"views.same_lead": 0.3}).fingerprint() == fixed.fingerprint()
+    assert override(fixed, {"views.same_lead": 0.3}).canonical().views.lead == "II"
+    assert override(base, {"views.same_lead": 0.3}).fingerprint() != base.fingerprint()
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "method": st.sampled_from(["clef", "simclr", "random"]),
+            "loss.choose": st.sampled_from(["random", "hardest"]),
+            "loss.negatives": st.sampled_from([None, 7]),
+            "views.lead": st.sampled_from(["random", "I"]),
+            "views.same_lead": st.sampled_from([0.0, 0.8]),
+            "missingness.mechanism": st.sampled_from(["none", "mar"]),
+            "batches": st.sampled_from(["shuffled", "risk_stratified"]),
+        }
+    )
+)
+def test_the_canonical_run_is_its_own_canonical_run(settings):
+    if settings["method"] == "random":
+        settings["loss"] = "guided"
+    run = override(Run(), settings).canonical()
+    assert run.canonical() == run
+    assert run.fingerprint() == override(Run(), settings).fingerprint()
+
+
+@pytest.mark.parametrize("method", ["clef", "simclr", "random"])
+def test_a_rate_of_missingness_needs_a_mechanism(method):
+    """Whatever the method, and however late the mechanism is named."""
+    rate = override(Run(), {"method": method, "missingness.rate": 0.3})
+    for refused in (rate.canonical, rate.fingerprint):
+        with pytest.raises(ConfigError, match=r"missingness.rate: 0.3 given .* mcar, mar or mnar"):
+            refused()
+    assert override(rate, {"missingness.mechanism": "mar"}).fingerprint()
+    assert override(rate, {"missingness.rate": 0}).fingerprint()
+
+
+def test_pretraining_refuses_a_rate_without_a_mechanism_before_the_data_are_made(tmp_path, capsys):
+    storage = ["--storage", str(tmp_path / "new"), "--data", "synthetic:patients=20"]
+    assert main(["pretrain", *storage, "--set", "missingness.rate=0.3"]) == 2
+    assert "missingness.rate: 0.3" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_decides_the_batches_or_the_missing_covariates_is_science():

@@ -78,6 +78,7 @@ def pretrain(arguments: argparse.Namespace) -> int:
     from clef_ray.trial import pretrain_here, run_store
 
     run: Run = override(Run(seed=arguments.seed), settings_of(arguments.set))
+    run.canonical()  # settings that contradict each other are told before the data are made
     Store(arguments.storage).check_writable()
     folder = _plain_folder(arguments, run.signals.fs)
     corpus = load_corpus(folder, run.signals.fs, None if run.views.lead == "random" else (run.views.lead,))

@@ -22,7 +22,7 @@ EXAMPLES = """\
 examples:
   python {file}                                   the synthetic cohort, on this machine
   python {file} --dry-run                         what would run, and for how long
-  python {file} --data /data/ptbxl --seeds 5      PTB-XL as published, 5 seeds
+  python {file} --data /data/cohort --seeds 5     shards, or a dataset's folder such as PTB-XL's, 5 seeds
   python {file} --set optimiser.epochs=50 --arms {arms}
   python {file} --address auto --gpus-per-worker 1 --storage s3://bucket/clef --tracking-uri http://mlflow:5000
 

@@ -4,7 +4,7 @@ import argparse
 import difflib
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,17 @@ from clef_ray.cli.experiment import settings_of
 from clef_ray.cli.patients import check_paths, numbers, read, write
 from clef_ray.errors import ConfigError, DataError
 from clef_ray.registry import SCORES
-from clef_ray.scores import FIELDS, Imputation, Score, ScoreResult, fit
-from clef_ray.scores._fields import MMOL_PER_MG
-from clef_ray.scores._impute import BY_AGE_AND_SEX
+from clef_ray.scores import (
+    BY_AGE_AND_SEX,
+    FIELDS,
+    MMOL_PER_MG,
+    Imputation,
+    Score,
+    ScoreResult,
+    contradictions,
+    fit,
+    implausible,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,15 @@ class _Patients:
     covariates: Mapping[str, NDArray[np.float64]]
     names_N: NDArray[np.str_]
     doubtful_N: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """The unit of a column in the file; (value - zero) * factor is the value in ours."""
+
+    name: str
+    factor: float = 1.0
+    zero: float = 0.0
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -90,12 +107,14 @@ def _patients(table: pa.Table, score: Score, arguments: argparse.Namespace, sour
     _check_columns(needed, table.column_names, arguments.score, source)
     covariates, doubtful_N = {}, np.zeros(table.num_rows, dtype=np.bool_)
     for field in needed:
-        values_N = _in_our_unit(field, numbers(table, field, source), arguments)
+        own_N, unit = numbers(table, field, source), _unit_of(field, arguments)
+        values_N = (own_N - unit.zero) * unit.factor
         wrong_N = implausible(field, values_N)
         if wrong_N.any():
-            _tell_implausible(field, values_N[wrong_N], table.num_rows, arguments)
+            _tell_implausible(field, own_N[wrong_N], table.num_rows, unit, arguments.implausible)
         covariates[field] = np.where(wrong_N, np.nan, values_N)
         doubtful_N |= wrong_N
+    _tell_contradictions(covariates)
     rows = [f"row {row}" for row in range(table.num_rows)]
     given = table.column("patient").to_pylist() if "patient" in table.column_names else rows
     names = [str(own) if own not in (None, "") else row for own, row in zip(given, rows, strict=True)]
@@ -107,9 +126,9 @@ def _check_columns(needed: tuple[str, ...], present: list[str], name: str, sourc
     if not missing:
         return
     lower = {column.lower(): column for column in present}
-    near = {field: difflib.get_close_matches(field, lower, n=1, cutoff=0.6) for field in missing}
+    near = {field: _nearest(field, lower) for field in missing}
     hints = "".join(
-        f" Is {lower[found[0]]!r} {field!r}? Then rename it." for field, found in near.items() if found
+        f" Is {lower[found]!r} {field!r}? Then rename it." for field, found in near.items() if found
     )
     raise DataError(
         f"{source} lacks the columns {', '.join(missing)}. Score {name!r} needs {', '.join(needed)} "
@@ -117,36 +136,42 @@ def _check_columns(needed: tuple[str, ...], present: list[str], name: str, sourc
     )
 
 
-def _in_our_unit(
-    field: str, values_N: NDArray[np.float64], arguments: argparse.Namespace
-) -> NDArray[np.float64]:
+def _nearest(field: str, columns: Iterable[str]) -> str | None:
+    """The column that may be the field under another name: not one that says by its name what it is."""
+    others = [column for column in columns if column == field or column not in {"patient", *FIELDS}]
+    return next(iter(difflib.get_close_matches(field, others, n=1, cutoff=0.6)), None)
+
+
+def _unit_of(field: str, arguments: argparse.Namespace) -> _Unit:
     if field in ("total_cholesterol", "hdl") and arguments.units == "mg/dL":
-        return values_N * MMOL_PER_MG
+        return _Unit("mg/dL", MMOL_PER_MG)
     if field == "hba1c" and arguments.hba1c_unit == "%":
-        return (values_N - 2.15) * 10.929
-    return values_N
+        return _Unit("%", 10.929, 2.15)
+    return _Unit(FIELDS[field].unit)
 
 
-def implausible(field: str, values_N: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The values that scores refuse: those no person can have. False for unknown ones."""
+def _tell_implausible(field: str, wrong: NDArray[np.float64], rows: int, unit: _Unit, policy: str) -> None:
+    """Refuse, or say how many and nobody's value: the warning may end in a log. `wrong` is in the file's unit, as is what is told."""
     bounds = FIELDS[field]
-    wrong_N: NDArray[np.bool_] = (values_N < bounds.low) | (values_N > bounds.high)
-    return wrong_N | (bounds.binary & ~np.isnan(values_N) & ~np.isin(values_N, (0.0, 1.0)))
-
-
-def _tell_implausible(
-    field: str, wrong: NDArray[np.float64], rows: int, arguments: argparse.Namespace
-) -> None:
-    """Refuse, or say how many and nobody's value: the warning may end in a log."""
-    bounds = FIELDS[field]
-    allowed = "0 or 1" if bounds.binary else f"{bounds.low:g} to {bounds.high:g}"
-    what = f"{field}: {wrong.size} of {rows} values are implausible; plausible is {allowed} ({bounds.unit})"
-    if arguments.implausible == "refuse":
+    low, high = (bound / unit.factor + unit.zero for bound in (bounds.low, bounds.high))
+    allowed = "0 or 1" if bounds.binary else f"{low:.4g} to {high:.4g}"
+    what = f"{field}: {wrong.size} of {rows} values are implausible; plausible is {allowed} ({unit.name})"
+    if policy == "refuse":
         example = np.sort(wrong)[wrong.size // 2]  # the middle one, without its row: nobody is pointed at
         raise DataError(
             f"{what}; one is {example:g}. Another unit? See --units and --hba1c-unit. To take such values for unknown: --implausible flag"
         )
     print(f"warning: {what}; taken for unknown", file=sys.stderr)
+
+
+def _tell_contradictions(covariates: Mapping[str, NDArray[np.float64]]) -> None:
+    """How many rows of the file contradict themselves, and nobody's value; what an imputation does is not the file's."""
+    for what, wrong_N in contradictions(covariates).items():
+        if wrong_N.any():
+            print(
+                f"warning: {what} in {int(wrong_N.sum())} of {wrong_N.size} rows; their scores are not valid. Are columns swapped?",
+                file=sys.stderr,
+            )
 
 
 def _scored(score: Score, patients: _Patients, policy: Imputation) -> ScoreResult:
@@ -176,6 +201,6 @@ def _summary(target: Path, result: ScoreResult, doubtful_N: NDArray[np.bool_]) -
     known_N = ~np.isnan(result.value_N).any(axis=tuple(range(1, result.value_N.ndim)))
     outside = int((known_N & ~result.valid_N).sum())
     return (
-        f"{target}: {rows} rows, {int(known_N.sum())} scored ({outside} of them outside the score's range), {int((~known_N).sum())} unknown"
+        f"{target}: {rows} rows, {int(known_N.sum())} scored ({outside} of them not valid: outside the score's range or contradictory), {int((~known_N).sum())} unknown"
         + (f", {int(doubtful_N.sum())} with implausible values" if doubtful_N.any() else "")
     )

@@ -22,6 +22,7 @@ def run_task(
     headline: str,
     risk_N: NDArray[np.floating] | None = None,
     *,
+    age_sex_risk_N: NDArray[np.floating] | None = None,
     n_boot: int = 1000,
     seed: int = 0,
 ) -> TaskResult:
@@ -29,6 +30,7 @@ def run_task(
 
     features_ND: embeddings of the task's lead, one row per record of `corpus_table` (columns record, patient, fold, age, sex,
     `label_<set>`); label_sets, headline: the dataset's; risk_N: the task's score per record in %, for tasks of kind "zeroshot";
+    age_sex_risk_N: the same score from age and sex alone, a control of such tasks (`zero_shot`);
     seed: of the patient bootstrap and the permutations, the same for all arms that are to be compared.
     Raises ConfigError for a label set or kind that does not exist, DataError for data that do not fit together.
     """
@@ -52,7 +54,13 @@ def run_task(
         if risk_N is None:
             raise DataError(f"task with score {task.score!r} needs the records' risks; none were given")
         result = zero_shot(
-            features_ND, risk_N, corpus_table, permutations=task.permutations, n_boot=n_boot, seed=seed
+            features_ND,
+            risk_N,
+            corpus_table,
+            age_sex_risk_N=age_sex_risk_N,
+            permutations=task.permutations,
+            n_boot=n_boot,
+            seed=seed,
         )
     else:
         raise ConfigError(f"task kind {task.kind!r} is not one of probe, zeroshot")

@@ -7,8 +7,14 @@ There is no published definition. Three statistics, none of which fits a test la
     axis     is risk one direction?            Spearman(z . axis, r), axis = mean(top risk decile) - mean(bottom decile) in training
 
 Controls beside each of them: `<name>_age` (age alone instead of the embedding) and `<name>_permuted` (risks permuted over patients; for
-readout and axis those of training, and the interval goes over 100 permutations, too). `rsa_partial`: given |age difference| and |sex
-difference|.
+readout and axis those of training, and the interval goes over 100 permutations, too).
+
+`rsa_partial`: rsa given the pair's differences |age_i - age_j|, |sex_i - sex_j| and |s_i - s_j|, where s is the score that age and sex
+give alone, all other fields unknown. Without the last, age would pass for more than age: partial correlation takes out what is linear
+in the ranks of the controls, but a score bends upward with age, so that ten years make another difference at 45 than at 65. An
+embedding of nothing but age that bends the same way would agree with the score beyond |age difference|. What is left is what the other
+fields give. Not exactly nothing from age even so: the other fields move a high risk further than a low one, so that |r_i - r_j| also
+grows with the level of the two ages, which no difference between them holds.
 """
 
 from collections.abc import Mapping
@@ -47,7 +53,7 @@ PAIR_CHUNK = 8192
 #: Readouts and axes fitted on permuted risks; the resamples go round them.
 PERMUTED_FITS = 100
 
-#: A partial correlation needs this share of each rank variance left after age and sex.
+#: A partial correlation needs this share of each rank variance left after age, sex and the score they give.
 LEAST_RESIDUAL = 0.01
 
 #: Ridge strengths, chosen by generalised cross-validation within the training patients.
@@ -59,6 +65,7 @@ def zero_shot(
     risk_N: NDArray[np.floating],
     table: pd.DataFrame,
     *,
+    age_sex_risk_N: NDArray[np.floating] | None = None,
     permutations: int = 999,
     n_boot: int = 1000,
     seed: int = 0,
@@ -67,19 +74,21 @@ def zero_shot(
     """The three statistics and their controls on the test patients, with 95 % intervals over resampled patients.
 
     features_ND: one row per record of `table`; risk_N: the score in %, NaN where it is unknown. Records whose risk, age or sex is
-    unknown are left out, so that every statistic and its control see the same records.
+    unknown are left out, so that every statistic and its control see the same records. age_sex_risk_N: the score of the same records
+    from age and sex alone, a control of `rsa_partial`; it is left out where None or unknown for one of those records (a score that age
+    and sex do not give).
 
     Estimates: `rsa`, `readout` and `axis`, each also with `_age` and `_permuted`, and `rsa_partial`. Extras: `coverage` (share of
     test records used), `n_test`, `rsa_p` (one-sided Mantel). Fewer than 20 patients or a constant risk: skipped with the reason.
     Raises DataError for non-finite features, risks that do not match the table, or a patient on two sides of the split.
     """
     features_ND = check_features(features_ND, table)
-    if np.shape(risk_N) != (len(table),):
-        raise DataError(f"risks have shape {np.shape(risk_N)}; one per record is needed, ({len(table)},)")
+    risk_N = _one_per_record(risk_N, table, "risks")
     rows = split.rows(table)
     age_N, sex_N = table[["age", "sex"]].to_numpy(dtype=np.float64).T
-    records = _Records(features_ND, risk_N.astype(np.float64), age_N, sex_N, patients(table))
-    known_N = np.isfinite(records.risk) & np.isfinite(age_N) & np.isfinite(sex_N)
+    known_N = np.isfinite(risk_N) & np.isfinite(age_N) & np.isfinite(sex_N)
+    control_N = _control(age_sex_risk_N, known_N, table)
+    records = _Records(features_ND, risk_N, age_N, sex_N, control_N, patients(table))
     source, target = records.take(rows.train & known_N), records.take(rows.test & known_N)
     n_test = len(target.risk)
     extras = {"coverage": n_test / max(int(rows.test.sum()), 1), "n_test": float(n_test)}
@@ -100,11 +109,17 @@ class _Records:
     risk: NDArray[np.float64]
     age: NDArray[np.float64]
     sex: NDArray[np.float64]
+    age_sex_risk: NDArray[np.float64]
     patient: NDArray[np.str_]
 
     def take(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> "_Records":
         return _Records(
-            self.z[index], self.risk[index], self.age[index], self.sex[index], self.patient[index]
+            self.z[index],
+            self.risk[index],
+            self.age[index],
+            self.sex[index],
+            self.age_sex_risk[index],
+            self.patient[index],
         )
 
 
@@ -161,6 +176,22 @@ def mantel_p(records: _Records, permutations: int, seed: int) -> float:
     return (1 + exceeding) / (1 + permutations)
 
 
+def _one_per_record(value_N: NDArray[np.floating], table: pd.DataFrame, what: str) -> NDArray[np.float64]:
+    if np.shape(value_N) != (len(table),):
+        raise DataError(f"{what} have shape {np.shape(value_N)}; one per record is needed, ({len(table)},)")
+    return value_N.astype(np.float64)
+
+
+def _control(
+    age_sex_risk_N: NDArray[np.floating] | None, known_N: NDArray[np.bool_], table: pd.DataFrame
+) -> NDArray[np.float64]:
+    """The score that age and sex give, [N]; zeros where there is none, since a constant explains nothing."""
+    if age_sex_risk_N is None:
+        return np.zeros(len(table))
+    control_N = _one_per_record(age_sex_risk_N, table, "risks from age and sex")
+    return control_N if np.isfinite(control_N[known_N]).all() else np.zeros(len(table))
+
+
 def _unusable(records: _Records, part: str) -> str | None:
     count = len(np.unique(records.patient))
     if count < LEAST_PATIENTS:
@@ -176,15 +207,17 @@ def _pair_statistics(
     """The `rsa` family per weighting, [B] each."""
     i_P, j_P = patient_pairs(records.patient, MOST_PAIRS, seed)
     shuffled_N = permute_over_patients(records.risk, records.patient, np.random.default_rng([seed, 1]))
-    z, risk, age, sex, shuffled = range(5)
-    values = (records.risk, records.age, records.sex, shuffled_N)
+    z, risk, age, sex, age_sex_risk, shuffled = range(6)
+    values = (records.risk, records.age, records.sex, records.age_sex_risk, shuffled_N)
     covariance = rank_covariance(
         [cosine_distances(records.z, i_P, j_P), *(differences(value_N, i_P, j_P) for value_N in values)],
         pair_weights(weights_BN, i_P, j_P),
     )
     return {
         "rsa": correlation(covariance, z, risk),
-        "rsa_partial": partial_correlation(covariance, z, risk, (age, sex), least_residual=LEAST_RESIDUAL),
+        "rsa_partial": partial_correlation(
+            covariance, z, risk, (age, sex, age_sex_risk), least_residual=LEAST_RESIDUAL
+        ),
         "rsa_age": correlation(covariance, age, risk),
         "rsa_permuted": correlation(covariance, z, shuffled),
     }
@@ -198,7 +231,9 @@ def _notes(estimates: Mapping[str, Estimate], n_test: int) -> tuple[str, ...]:
         )
     undefined = [name for name, estimate in estimates.items() if np.isnan(estimate.value)]
     if undefined == ["rsa_partial"]:
-        notes.append("rsa_partial: undefined, age and sex determine the risk differences")
+        notes.append(
+            "rsa_partial: undefined, age and sex determine the risk differences or the embedding's distances"
+        )
     elif undefined:
         notes.append(f"undefined, because something to be ranked is constant: {', '.join(undefined)}")
     return tuple(notes)

@@ -165,7 +165,9 @@ class Guided(nn.Module):
     def reference(self, risk_PK: NDArray[np.float64]) -> RiskReference:
         """`risk_reference` for this loss's power, alpha and normaliser."""
         if self.normaliser == "batch_minmax":
-            return RiskReference(1.0, 1.0)  # both are taken from the batch: the published code needs no known risk
+            return RiskReference(
+                1.0, 1.0
+            )  # both are taken from the batch: the published code needs no known risk
         return risk_reference(risk_PK, self.power, self.alpha, self.normaliser)
 
     def forward(self, z_all: Tensor, rows: Tensor, pairs: Pairs) -> list[Term]:

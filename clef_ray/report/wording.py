@@ -44,12 +44,25 @@ def answer(ablation: Ablation, trends: Sequence[Trend]) -> str:
 
 
 def larger(plan: Plan) -> str:
-    """The command for a larger budget, empty where the ablation names none; on the user's own data where those are not synthetic."""
+    """The command for a larger budget, empty where the ablation names none: for the arms that were chosen, on the user's own data where
+    those are not synthetic.
+    """
     arguments = plan.ablation.larger
-    if arguments and plan.data_name.partition(":")[0] != "synthetic":
+    if not arguments:
+        return ""
+    if plan.data_name.partition(":")[0] != "synthetic":
         rest = re.sub(r"(?<!\S)--data[ =]\S+\s*", "", arguments)
         arguments = f"--data {shlex.quote(plan.data_name)} {rest}".rstrip()
-    return f"python experiments/{plan.ablation.name}.py {arguments}" if arguments else ""
+    return f"python experiments/{plan.ablation.name}.py {arguments}{_chosen(plan)}"
+
+
+def _chosen(plan: Plan) -> str:
+    """` --arms ...` where they are not the ablation's own choice; at the end, since the option takes all that follows."""
+    chosen = list(dict.fromkeys(trial.arm.name for trial in plan.trials))
+    if set(chosen) == {arm.name for arm in plan.ablation.arms}:
+        return ""
+    every = set(chosen) == {arm.name for arm in plan.ablation.every}
+    return f" --arms {'all' if every else shlex.join(chosen)}"
 
 
 def caveats(plan: Plan, rows: Sequence[Row], checks: Sequence[Check], comparisons: int) -> tuple[str, ...]:

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clef_ray.errors import DataError
-from clef_ray.scores._fields import FIELDS, Covariates, Field
-from clef_ray.scores._impute import Imputation, Imputer, fit
+from clef_ray.scores._fields import FIELDS, MMOL_PER_MG, Covariates, Field, contradictions, implausible
+from clef_ray.scores._impute import BY_AGE_AND_SEX, Imputation, Imputer, fit
 from clef_ray.scores._missing import Mechanism, delete
 
 __all__ = [
+    "BY_AGE_AND_SEX",
     "FIELDS",
+    "MMOL_PER_MG",
     "Covariates",
     "Field",
     "Imputation",
@@ -30,8 +32,10 @@ __all__ = [
     "Risk",
     "Score",
     "ScoreResult",
+    "contradictions",
     "delete",
     "fit",
+    "implausible",
     "risk",
     "take",
 ]
@@ -43,7 +47,7 @@ class ScoreResult:
 
     value_N: the score in the score's unit, NaN where it cannot be computed; [N], or [N, K] for a score that is a point, whose
     risk difference is the Euclidean distance. observed_N: how many of the required fields are known. valid_N: False where a
-    field lies outside the range the score was derived for, or the value is NaN.
+    field lies outside the range the score was derived for, two fields contradict each other, or the value is NaN.
     """
 
     value_N: NDArray[np.float64]
@@ -106,10 +110,7 @@ def take(
 
 
 def _check_plausible(name: str, values_N: NDArray[np.float64]) -> None:
-    field = FIELDS[name]
-    wrong_N = (values_N < field.low) | (values_N > field.high)  # False for NaN
-    if field.binary:
-        wrong_N |= (values_N > field.low) & (values_N < field.high)
+    field, wrong_N = FIELDS[name], implausible(name, values_N)
     if wrong_N.any():
         wrong = np.sort(values_N[wrong_N])  # the middle one, without its row: nobody is pointed at
         allowed = "0 or 1" if field.binary else f"the plausible {field.low:g} to {field.high:g}"

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clef_ray.registry import unknown
-from clef_ray.scores import Covariates, ScoreResult, take
+from clef_ray.scores import MMOL_PER_MG, Covariates, ScoreResult, contradictions, take
 
 #: Beyond the range an equation was derived for: the nearest value in it, no risk, or the formula as it stands.
 OutOfRange = Literal["clamp", "nan", "extrapolate"]
 
-#: Field -> lowest and highest value the equation is published for, both included.
+#: Field -> lowest and highest value the equation is published for, both included. Ages are published in whole years: somebody is 74
+#: until the 75th birthday, so such a range ends `below(75.0)`.
 Ranges = Mapping[str, tuple[float, float]]
 
 #: Term of a linear predictor ("age", "age*smoker", "constant") -> its coefficient in each group (men, women).
@@ -50,7 +51,8 @@ def evaluate(
     """An equation on N records: `formula` sees the required columns as `out_of_range` leaves them.
 
     The value is NaN where a field is unknown whatever the formula makes of it: an unknown sex is not a man's, an unknown treatment
-    not "untreated". Extrapolation warns with the number of records. Raises DataError as `take` does.
+    not "untreated". Where two fields contradict each other the value stays, since an imputation may have made one of them, but is not
+    valid. Extrapolation warns with the number of records. Raises DataError as `take` does.
     """
     columns, observed_N = take(covariates, fields)
     inside_N = np.ones(observed_N.shape, dtype=np.bool_)
@@ -64,6 +66,8 @@ def evaluate(
             limited[field] = np.clip(x_N, low, high)
         elif out_of_range == "nan":
             limited[field] = np.where((x_N < low) | (x_N > high), np.nan, x_N)
+    for wrong_N in contradictions(columns).values():
+        inside_N &= ~wrong_N
     if out_of_range == "extrapolate" and beyond_N.any():
         _warn(score, int(beyond_N.sum()), beyond_N.size, ranges)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # far outside (ln of age 0)
@@ -72,11 +76,16 @@ def evaluate(
 
 
 def _warn(score: str, beyond: int, records: int, ranges: Ranges) -> None:
-    published = ", ".join(f"{field} {low:g} to {high:g}" for field, (low, high) in ranges.items())
+    published = ", ".join(f"{field} {low:g} to {_end(high)}" for field, (low, high) in ranges.items())
     warnings.warn(
         f"{score}: the formula is extrapolated for {beyond} of {records} records outside the range it was derived for ({published})",
         stacklevel=4,
     )
+
+
+def _end(high: float) -> str:
+    limit = np.nextafter(high, np.inf)
+    return f"under {limit:g}" if limit.is_integer() else f"{high:g}"
 
 
 def woman(columns: Covariates) -> NDArray[np.int64]:
@@ -92,6 +101,23 @@ def predictor(variables: Covariates, table: Table, group_N: NDArray[np.int64]) -
         factors = [] if term == "constant" else [variables[name] for name in term.split("*")]
         x_N += np.asarray(coefficients)[group_N] * math.prod(factors)
     return x_N
+
+
+def logarithmic(columns: Covariates) -> dict[str, NDArray[np.float64]]:
+    """What Framingham and the Pooled Cohort Equations are made of: natural logarithms, of cholesterol (where there is one) in mg/dL.
+
+    `untreated` and `treated` are the pressure of those people, and 0 of the others.
+    """
+    sbp = np.log(columns["sbp"])
+    lipids = {"tc": "total_cholesterol", "hdl": "hdl"}
+    return {
+        "age": np.log(columns["age"]),
+        "untreated": sbp * (1 - columns["treated"]),
+        "treated": sbp * columns["treated"],
+        "smoker": columns["smoker"],
+        "diabetes": columns["diabetes"],
+        **{name: np.log(columns[field] / MMOL_PER_MG) for name, field in lipids.items() if field in columns},
+    }
 
 
 def cox_percent(

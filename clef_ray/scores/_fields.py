@@ -65,3 +65,23 @@ FIELDS: Mapping[str, Field] = {
     ),
     "findings": _number("count", 0.0, 100.0, "abnormal statements of the record's own ECG diagnosis"),
 }
+
+
+def implausible(field: str, values_N: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which values of a field [its unit] no person can have, [N]; False for unknown ones."""
+    bounds = FIELDS[field]
+    wrong_N: NDArray[np.bool_] = (values_N < bounds.low) | (values_N > bounds.high)
+    return wrong_N | (bounds.binary & ~np.isnan(values_N) & ~np.isin(values_N, (0.0, 1.0)))
+
+
+def contradictions(columns: Covariates) -> Mapping[str, NDArray[np.bool_]]:
+    """What cannot be true of one person though each value can, in words -> of which records, [N]; of the fields that are there.
+
+    False where one of the two is unknown.
+    """
+    found = {}
+    if {"hdl", "total_cholesterol"} <= columns.keys():
+        found["hdl is not below total_cholesterol"] = columns["hdl"] >= columns["total_cholesterol"]
+    if {"diabetes_age", "age"} <= columns.keys():
+        found["diabetes_age is above age"] = columns["diabetes_age"] > columns["age"]
+    return found

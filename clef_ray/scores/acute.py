@@ -11,14 +11,12 @@ from clef_ray.scores import Covariates, ScoreResult, take
 class Acute:
     """The number of abnormal statements in the record's own diagnosis, in the place of a risk.
 
-    A ten-year score speaks of habits and blood, the ECG of the heart today. If guidance works because the embedding learns what an ECG
-    shows, a target read off the same ECG should do better than any score; if what it learns is the patient, it should not. The count
-    of diagnostic classes other than "normal" is that target: acute, of the record rather than the patient, with no chance to be about
-    anything but the signal. The machine's intervals would be a second choice: they are what a network measures anyway, and say less
-    of disease.
+    A ten-year score speaks of habits and blood, the ECG of the heart today. The question: does guidance work because the embedding
+    learns what an ECG shows, or because it learns the patient? So this target is read off the same ECG, of the record rather than the
+    patient: the count of diagnostic classes other than "normal".
 
-    It uses labels of the training records, so pretraining with it is supervised: compare it as an upper bound on what labels give,
-    not as a self-supervised method. A record without a diagnosis is unknown, not healthy.
+    It uses labels of the training records, so pretraining with it is supervised: a comparison with
+    self-supervised methods has to say so. A record without a diagnosis is unknown, not healthy.
     """
 
     source: ClassVar[str] = "control"

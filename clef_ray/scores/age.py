@@ -1,4 +1,4 @@
-"""Age as a score: the control that shows what a risk score adds to the birthday in it."""
+"""Age as a score: the control that asks what a risk score adds to the birthday in it."""
 
 from typing import ClassVar
 

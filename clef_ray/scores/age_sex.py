@@ -1,4 +1,4 @@
-"""Age and sex as a score: the control that holds all of a clinical score that is known of every patient."""
+"""Age and sex as a score: the control that asks what a clinical score adds to what is known of nearly every patient."""
 
 from typing import ClassVar
 

@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 from clef_ray.scores import Covariates, ScoreResult
 from clef_ray.scores._equation import (
     OutOfRange,
+    below,
     check_choice,
     check_out_of_range,
     cox_percent,
     evaluate,
+    logarithmic,
     predictor,
     woman,
 )
-from clef_ray.scores._fields import MMOL_PER_MG
 
 Version = Literal["lipids", "bmi"]
 
-#: Men, women; `untreated` and `treated` are the SBP of those people, numbers are natural logarithms, the constant is minus the mean.
+#: Men, women; numbers as `logarithmic` counts them, the constant is minus the mean.
 _LIPIDS = {
     "age": (3.06117, 2.32888),
     "tc": (1.1237, 1.20904),
@@ -42,7 +43,7 @@ _BMI = {
 }
 #: version -> its table, survivals at 10 years of men and of women.
 _MODELS = {"lipids": (_LIPIDS, (0.88936, 0.95012)), "bmi": (_BMI, (0.88431, 0.94833))}
-_RANGES = {"age": (30.0, 74.0)}
+_RANGES = {"age": (30.0, below(75.0))}
 
 
 class Framingham:
@@ -78,17 +79,7 @@ class Framingham:
 
 def _percent(columns: Covariates, version: Version) -> NDArray[np.float64]:
     table, survival = _MODELS[version]
-    woman_N, sbp = woman(columns), np.log(columns["sbp"])
-    variables = {
-        "age": np.log(columns["age"]),
-        "untreated": sbp * (1 - columns["treated"]),
-        "treated": sbp * columns["treated"],
-        "smoker": columns["smoker"],
-        "diabetes": columns["diabetes"],
-    }
-    if version == "lipids":
-        variables["tc"] = np.log(columns["total_cholesterol"] / MMOL_PER_MG)
-        variables["hdl"] = np.log(columns["hdl"] / MMOL_PER_MG)
-    else:
+    woman_N, variables = woman(columns), logarithmic(columns)
+    if version == "bmi":
         variables["bmi"] = np.log(columns["bmi"])
     return cox_percent(predictor(variables, table, woman_N), survival, woman_N)

@@ -6,22 +6,22 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from clef_ray.scores import Covariates, ScoreResult
+from clef_ray.scores import MMOL_PER_MG, Covariates, ScoreResult
 from clef_ray.scores._equation import (
     OutOfRange,
+    below,
     check_choice,
     check_out_of_range,
     cox_percent,
     evaluate,
+    logarithmic,
     predictor,
     woman,
 )
-from clef_ray.scores._fields import MMOL_PER_MG
 
 Race = Literal["white", "black", "field"]
 
-#: White men, white women, black men, black women (Table A); `untreated` and `treated` are the SBP of those people, numbers are
-#: natural logarithms, the constant is minus the mean.
+#: White men, white women, black men, black women (Table A); numbers as `logarithmic` counts them, the constant is minus the mean.
 _TABLE = {
     "age": (12.344, -29.799, 2.469, 17.114),
     "age*age": (0, 4.884, 0, 0),
@@ -42,7 +42,7 @@ _SURVIVAL = (0.9144, 0.9665, 0.8954, 0.9533)
 
 #: Ages as in the guideline; the measurements as its risk estimator accepts them (mg/dL: TC 130-320, HDL 20-100).
 _RANGES = {
-    "age": (40.0, 79.0),
+    "age": (40.0, below(80.0)),
     "total_cholesterol": (130 * MMOL_PER_MG, 320 * MMOL_PER_MG),
     "hdl": (20 * MMOL_PER_MG, 100 * MMOL_PER_MG),
     "sbp": (90.0, 200.0),
@@ -85,14 +85,4 @@ class Pce:
 def _percent(columns: Covariates, race: Race) -> NDArray[np.float64]:
     black_N = columns["black"] == 1 if race == "field" else race == "black"
     group_N = woman(columns) + 2 * np.asarray(black_N, dtype=np.int64)
-    sbp = np.log(columns["sbp"])
-    variables = {
-        "age": np.log(columns["age"]),
-        "tc": np.log(columns["total_cholesterol"] / MMOL_PER_MG),
-        "hdl": np.log(columns["hdl"] / MMOL_PER_MG),
-        "untreated": sbp * (1 - columns["treated"]),
-        "treated": sbp * columns["treated"],
-        "smoker": columns["smoker"],
-        "diabetes": columns["diabetes"],
-    }
-    return cox_percent(predictor(variables, _TABLE, group_N), _SURVIVAL, group_N)
+    return cox_percent(predictor(logarithmic(columns), _TABLE, group_N), _SURVIVAL, group_N)

@@ -1,4 +1,4 @@
-"""A score given to the wrong patients: the control that shows what guidance does when it means nothing."""
+"""A score given to the wrong patients: the control that asks what guidance does when it means nothing."""
 
 from typing import ClassVar
 
@@ -58,5 +58,7 @@ def _score(base: str) -> Score:
         if not equals:
             raise ConfigError(f"{_WHERE}: {key!r} in {base!r} has no value; write NAME:key=value,key=value")
     given = {key.strip(): value.strip() for key, _, value in pairs}
+    if len(given) < len(pairs):
+        raise ConfigError(f"{_WHERE}: an option stands twice in {base!r}; give it once")
     score: Score = SCORES.get(name, _WHERE)(**SCORES.options(name, given, _WHERE))
     return score

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from clef_ray.scores import Covariates, ScoreResult
+from clef_ray.scores import MMOL_PER_MG, Covariates, ScoreResult
 from clef_ray.scores._equation import (
     OutOfRange,
     below,
@@ -16,7 +16,6 @@ from clef_ray.scores._equation import (
     predictor,
     woman,
 )
-from clef_ray.scores._fields import MMOL_PER_MG
 
 Outcome = Literal["cvd", "ascvd", "hf"]
 
@@ -66,7 +65,7 @@ _WEIGHT = {
 
 #: The inputs the equations are published for; of them an outcome has those of its fields.
 _RANGES = {
-    "age": (30.0, 79.0),
+    "age": (30.0, below(80.0)),
     "sbp": (90.0, 200.0),
     "egfr": (15.0, 150.0),
     "total_cholesterol": (130 * MMOL_PER_MG, 320 * MMOL_PER_MG),

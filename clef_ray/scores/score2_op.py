@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clef_ray.scores import Covariates, ScoreResult
-from clef_ray.scores._equation import OutOfRange, check_out_of_range, evaluate, predictor, woman
+from clef_ray.scores._equation import OutOfRange, below, check_out_of_range, evaluate, predictor, woman
 from clef_ray.scores._score2 import Calibration, Region, check_region
 
 #: Men, women; numbers as `_percent` counts them, the constant is minus the article's mean (its diabetes terms are 0 for the people
@@ -33,7 +33,7 @@ _CALIBRATION = Calibration(
         "very_high": ((0.05, 0.70), (0.38, 0.69)),
     },
 )
-_RANGES = {"age": (70.0, 89.0)}
+_RANGES = {"age": (70.0, below(90.0))}
 
 
 class Score2Op:

@@ -135,6 +135,22 @@ def test_partial_correlation_ignores_a_constant_covariate_and_refuses_a_determin
     assert np.isfinite(partial_correlation(covariance, 0, 1, (2,), least_residual=1e-6)[0])
 
 
+def test_partial_correlation_is_stable_with_three_controls_that_nearly_agree():
+    """Controls that differ in two neighbouring ranks of 300: as exact as a QR of the residuals, which no covariance enters."""
+    rng = np.random.default_rng(4)
+    age, sex = rng.normal(size=300), rng.integers(0, 2, 300).astype(float)
+    x, y = age + rng.normal(size=300), age + sex + rng.normal(size=300)
+    nearly = rankdata(age)
+    swapped = np.argsort(age)[[150, 151]]
+    nearly[swapped] = nearly[swapped[::-1]]
+    ranks = [rankdata(v) for v in (x, y, age, sex, nearly)]
+    basis = np.linalg.qr(np.column_stack([np.ones(300), *ranks[2:]]))[0]
+    rx, ry = (r - basis @ (basis.T @ r) for r in ranks[:2])
+    covariance = rank_covariance([x, y, age, sex, nearly], np.ones((1, 300)))
+    got = partial_correlation(covariance, 0, 1, (2, 3, 4), least_residual=0.01)
+    assert got[0] == pytest.approx(np.corrcoef(rx, ry)[0, 1], abs=1e-8)
+
+
 def test_constant_variables_have_no_correlation():
     assert np.isnan(weighted_spearman(np.ones(9), np.arange(9.0), np.ones((2, 9)))).all()
 

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, spearmanr
 
+from clef_ray.datasets import covariates_of
+from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.errors import DataError
 from clef_ray.evaluate import zeroshot
 from clef_ray.evaluate.zeroshot import zero_shot
+from clef_ray.scores.score2 import Score2
 
 
 @pytest.fixture
@@ -138,6 +141,74 @@ def test_partial_correlation_takes_age_out(table):
     assert abs(result.estimates["rsa_partial"].value) < 0.1
 
 
+@pytest.fixture(scope="module")
+def scored():
+    """Synthetic patients, their SCORE2, and that of a person of their age and sex with the other fields at SCORE2's centre."""
+    table = Synthetic(patients=2500, seed=1, records_per_patient=1).table()
+    covariates, names = covariates_of(table), table.patient.to_numpy(str)
+    centre = {"smoker": 0.0, "sbp": 120.0, "total_cholesterol": 6.0, "hdl": 1.3}
+    alike = covariates | {field: np.full(len(table), value) for field, value in centre.items()}
+    return table, Score2()(covariates, names).value_N, Score2()(alike, names).value_N
+
+
+def rsa_partial(z, risk, table, control=None, **options):
+    result = zero_shot(z, risk, table, age_sex_risk_N=control, permutations=1, n_boot=20, **options)
+    return result.estimates["rsa_partial"].value
+
+
+@pytest.mark.parametrize("years", [8, 15, 30])
+def test_an_embedding_of_age_is_nothing_beyond_age_however_it_bends(scored, years):
+    """It follows the curvature of the score, which |age difference| leaves in: the score of age and sex takes it out."""
+    table, risk, control = scored
+    z = on_half_circle(np.exp(table.age.to_numpy() / years))
+    assert rsa_partial(z, risk, table) > 0.4
+    assert abs(rsa_partial(z, risk, table, control)) < 0.1
+
+
+def test_what_the_other_fields_give_stays_in_the_partial_correlation(scored):
+    table, risk, control = scored
+    noisy = risk + 5 * np.random.default_rng(0).normal(size=len(risk))
+    assert rsa_partial(on_half_circle(risk), risk, table, control) > 0.99
+    assert rsa_partial(on_half_circle(noisy), risk, table, control) > 0.2
+    assert rsa_partial(on_half_circle(risk - control), risk, table, control) > 0.2
+
+
+def test_partial_correlation_is_undefined_where_nothing_but_age_and_sex_is_known(scored):
+    """As on a dataset without blood pressure or lipids: the risk is the control."""
+    table, _, control = scored
+    z = np.random.default_rng(0).normal(size=(len(table), 4))
+    assert np.isfinite(rsa_partial(z, control, table))
+    result = zero_shot(z, control, table, age_sex_risk_N=control, permutations=1, n_boot=20)
+    assert np.isnan(result.estimates["rsa_partial"].value)
+    assert np.isfinite(result.estimates["rsa"].value)
+    assert any(note.startswith("rsa_partial: undefined, age and sex determine") for note in result.notes)
+
+
+@pytest.mark.parametrize("kind", ["unknown", "partly unknown", "constant", "age", "age in months"])
+def test_a_control_that_says_nothing_new_changes_nothing(scored, kind):
+    table, risk, control = scored
+    age = table.age.to_numpy()
+    first_test_record = int(np.argmax(table.fold == 10))
+    column = {
+        "unknown": np.full(len(table), np.nan),
+        "partly unknown": np.where(np.arange(len(table)) == first_test_record, np.nan, control),
+        "constant": np.full(len(table), 0.1),
+        "age": age,
+        "age in months": 12 * age + 0.1,
+    }[kind]
+    z = on_half_circle(risk + np.random.default_rng(0).normal(size=len(risk)))
+    assert rsa_partial(z, risk, table, column) == pytest.approx(rsa_partial(z, risk, table), abs=1e-9)
+
+
+def test_a_control_is_unknown_only_where_its_record_is_used(scored):
+    table, risk, control = scored
+    out = np.arange(len(table)) % 7 == 0
+    some, without = np.where(out, np.nan, risk), np.where(out, np.nan, control)
+    z = on_half_circle(np.exp(table.age.to_numpy() / 15))
+    assert rsa_partial(z, some, table, without) == rsa_partial(z, some, table, control)
+    assert rsa_partial(z, some, table, without) < 0.2
+
+
 def test_unknown_risks_are_left_out_and_coverage_says_so(table):
     risk = risk_of(table)
     z = on_half_circle(risk)
@@ -195,3 +266,5 @@ def test_bad_input_is_named(table):
         zero_shot(np.full((400, 2), np.inf), risk, table)
     with pytest.raises(DataError, match="one per record"):
         zero_shot(np.ones((400, 2)), risk[:5], table)
+    with pytest.raises(DataError, match=r"risks from age and sex have shape \(5,\)"):
+        zero_shot(np.ones((400, 2)), risk, table, age_sex_risk_N=risk[:5])

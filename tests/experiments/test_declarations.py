@@ -3,7 +3,10 @@
 import re
 import shlex
 from collections import Counter
+from typing import get_args
 
+import numpy as np
+import pandas as pd
 import pytest
 from experiment_files import NAMES, load
 
@@ -11,7 +14,12 @@ from clef_ray.ablation import EMBEDDED_BUDGET, plan
 from clef_ray.cli import Parser
 from clef_ray.cli.dryrun import unasked
 from clef_ray.cli.experiment import add_options, main, smoke_data
-from clef_ray.config import flatten, to_dict
+from clef_ray.config import flatten, spec, to_dict
+from clef_ray.datasets import COVARIATES
+from clef_ray.errors import ConfigError, DataError
+from clef_ray.losses._reference import Normaliser
+from clef_ray.registry import LOSSES, SCORES
+from clef_ray.train.subjects import subjects
 
 
 @pytest.fixture(params=NAMES)
@@ -132,6 +140,76 @@ def test_batches_of_every_size_have_the_same_negatives_and_see_the_same_records(
 def test_batches_at_equal_steps_take_equal_steps():
     runs = [t.run for t in plan(load("ablate_batch_composition")[0], "", arms=["steps-*"]).trials]
     assert {run.epochs * (1024 // run.optimiser.batch) for run in runs} == {64}
+
+
+def test_batches_at_equal_steps_have_equal_warm_ups():
+    runs = [t.run for t in plan(load("ablate_batch_composition")[0], "", arms=["steps-*"]).trials]
+    assert {run.optimiser.warmup_epochs * (1024 // run.optimiser.batch) for run in runs} == {8}
+
+
+def test_alphas_further_arms_sweep_the_normaliser_and_the_power_against_the_base():
+    ablation, _ = load("ablate_alpha")
+    made = plan(ablation, "", arms=["alpha-0.2", "norm-*", "power-1"], seeds=1)
+    base, first, *others = [t.run for t in made.trials]
+    assert first.fingerprint() == base.fingerprint()
+    assert {dict(run.loss.options)["normaliser"] for run in (first, *others)} == set(get_args(Normaliser))
+    for run in others:
+        (key,) = differing((base, run))
+        assert key in ("loss.normaliser", "loss.power")
+    assert len({t.arm.family for t in made.trials[1:]}) == 1
+
+
+def test_a_users_region_is_that_of_the_permuted_control_as_well():
+    runs = {
+        t.arm.name: t.run
+        for t in plan(load("ablate_alpha")[0], "", seeds=1, settings={"score.region": "low"}).trials
+    }
+    assert dict(runs["alpha-0.2"].score.options)["region"] == "low"
+    assert dict(runs["permuted"].score.options)["base"] == "score2:region=low"
+    risks = load("ablate_risk_scores")[0]
+    found = {t.arm.name: t.run for t in plan(risks, "", seeds=1, settings={"score.region": "low"}).trials}
+    assert dict(found["score2_diabetes"].score.options)["region"] == "low"
+    assert found["age"].score == spec(SCORES, "age")
+    with pytest.raises(ConfigError, match=r"score.region.*no arm of ablate_risk_scores"):
+        plan(risks, "", arms=["age", "framingham", "random"], settings={"score.region": "low"})
+
+
+def ages_and_sexes(records=40):
+    """A cohort such as PTB-XL: of every covariate but age and sex (and the findings of its own diagnoses) nobody's value is known."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({name: np.full(records, np.nan) for name in COVARIATES})
+    table["patient"], table["fold"] = [f"p{i}" for i in range(records)], 1
+    table["age"], table["sex"] = rng.uniform(40, 69, records), rng.integers(0, 2, records).astype(float)
+    table["findings"] = rng.integers(0, 3, records).astype(float)
+    return table
+
+
+def risks_of(trial, table):
+    run = trial.run.canonical()
+    risk_NK = subjects(run, table).risk_NK
+    if run.loss is not None and run.uses_risk:
+        run.loss.build(LOSSES).reference(risk_NK)
+    return risk_NK
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"ablate_missingness"}))
+def test_the_default_arms_have_risks_where_only_age_and_sex_are_known(name):
+    """As their docstrings' PTB-XL command needs."""
+    table = ages_and_sexes()
+    assert "/data/ptbxl" in load(name)[1]
+    for trial in plan(load(name)[0], "", seeds=1).unique():
+        risk_NK = risks_of(trial, table)
+        published = trial.arm.name == "published"  # takes unknown risks for 0
+        assert np.isfinite(risk_NK).all() or published or not trial.run.canonical().score
+
+
+def test_missingness_needs_covariates_and_says_so():
+    ablation, text = load("ablate_missingness")
+    assert "/data/ptbxl" not in text
+    for arm in ("mcar-0-impute", "mcar-0-drop"):
+        (trial,) = plan(ablation, "", seeds=1, arms=[arm]).trials
+        with pytest.raises(DataError):
+            risks_of(trial, ages_and_sexes())
 
 
 def test_a_smoke_run_has_a_step_for_the_largest_batch_that_is_asked_for():

@@ -1,16 +1,19 @@
 import csv
 import io
 import math
+import shlex
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from ablation_outcomes import LUCK, VALUES, complete, estimate, outcomes, toy_plan
+from ablation_outcomes import LUCK, VALUES, complete, estimate, outcomes, toy, toy_plan
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from clef_ray.ablation import Outcome
+from clef_ray.ablation import Arm, Outcome, plan
+from clef_ray.cli import Parser
+from clef_ray.cli.experiment import add_options
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.report.comparison import Comparison, compare
 from clef_ray.report.rows import Difference, Interval
@@ -228,3 +231,32 @@ def test_the_larger_budget_is_on_the_users_own_data(larger, data, arguments):
 
 def test_without_a_larger_budget_there_is_no_command():
     assert compare(replace(toy_plan(larger=""), data_name="ptbxl"), []).larger == ""
+    assert compare(plan(toy(larger=""), "d", arms=["random"]), []).larger == ""
+
+
+ASKED_FOR = (Arm("it's far", {"loss.negatives": 7}), Arm("clef-7", {"loss.negatives": 7}))
+
+
+@pytest.mark.parametrize(
+    ("arms", "chosen"),
+    [
+        ([], []),
+        (["random", "simclr-*", "clef-31", "clef-1"], []),
+        (["random"], ["--arms", "random"]),
+        (["clef-*"], ["--arms", "clef-1", "clef-31", "clef-7"]),
+        (["clef-1", "*far"], ["--arms", "clef-1", "it's far"]),
+        (["all"], ["--arms", "all"]),
+    ],
+)
+def test_the_larger_budget_is_for_the_arms_that_were_chosen(arms, chosen):
+    """The shell reads back the names; the default arms in another order are the default."""
+    made = replace(plan(toy(more=ASKED_FOR), "d", arms=arms), data_name="/my data")
+    command = ["python", "experiments/toy.py", "--data", "/my data", "--seeds", "10"]
+    larger = compare(made, []).larger
+    assert shlex.split(larger) == [*command, *chosen]
+    parser = Parser()
+    add_options(parser)
+    read = parser.parse_args(shlex.split(larger)[2:])
+    assert {t.arm.name for t in plan(toy(more=ASKED_FOR), "d", arms=read.arms).trials} == {
+        t.arm.name for t in made.trials
+    }

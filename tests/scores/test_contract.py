@@ -1,15 +1,18 @@
 """What every score keeps, at every value of its options: shapes, NaN for unknown, ranges, and refusals. A new score is covered by itself."""
 
+import math
 from typing import Literal, get_args, get_origin
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from people import PERSON, cohort, score_of
 
 from clef_ray.datasets import COVARIATES
 from clef_ray.errors import ConfigError, DataError
 from clef_ray.registry import SCORES
-from clef_ray.scores import FIELDS, fit, risk
+from clef_ray.scores import FIELDS, contradictions, fit, implausible, risk, take
 
 NAN = np.nan
 
@@ -173,19 +176,14 @@ AGES = {
     "score2": (40, 89), "score2_op": (70, 89), "score2_diabetes": (40, 69), "framingham": (30, 74), "pce": (40, 79), "prevent": (30, 79)
 }  # fmt: skip
 LIPIDS = [("total_cholesterol", 130 * MG, 320 * MG), ("hdl", 20 * MG, 100 * MG), ("sbp", 90, 200)]
-#: (name, options, field, lowest, highest) as published; SCORE2's own ages stand in test_score2.
-EDGES = [(name, {}, "age", *ages) for name, ages in AGES.items() if name != "score2_diabetes"]
-EDGES += [
-    ("score2_diabetes", {}, "age", 40, np.nextafter(70, 0)),
-    ("framingham", {"version": "bmi"}, "age", 30, 74),
-]
+#: (name, options, field, lowest, highest) as published, ages until the next birthday; SCORE2's own ages stand in test_score2.
+AGED = [*((name, {}) for name in AGES), ("framingham", {"version": "bmi"}), ("prevent", {"outcome": "hf"})]
+EDGES = [(name, options, "age", AGES[name][0], np.nextafter(AGES[name][1] + 1, 0)) for name, options in AGED]
 EDGES += [("pce", {}, *edge) for edge in LIPIDS]
 EDGES += [
     ("prevent", {"outcome": o}, *edge) for o in ("cvd", "ascvd") for edge in [*LIPIDS, ("egfr", 15, 150)]
 ]
-EDGES += [
-    ("prevent", {"outcome": "hf"}, *edge) for edge in (("sbp", 90, 200), ("egfr", 15, 150), ("age", 30, 79))
-]
+EDGES += [("prevent", {"outcome": "hf"}, *edge) for edge in (("sbp", 90, 200), ("egfr", 15, 150))]
 EDGES += [("prevent", {"outcome": "hf"}, "bmi", 18.5, np.nextafter(40, 0))]
 
 every_edge = pytest.mark.parametrize(("name", "options", "field", "low", "high"), EDGES)
@@ -200,6 +198,25 @@ def around(score, field, low, high):
 @pytest.mark.parametrize(("name", "ages"), AGES.items())
 def test_ages_are_those_published(name, ages):
     assert SCORES.get(name)().ages == ages
+
+
+@pytest.mark.parametrize(("name", "options"), AGED)
+def test_the_last_year_lasts_until_the_next_birthday(name, options):
+    """Half a year after the last birthday of the range nobody is older than it, nor taken for younger than they are."""
+    score, oldest = build(name, options), AGES[name][1]
+    last, half, next_one = (persons_of(score) | {"age": oldest + years} for years in (0.0, 0.5, 1.0))
+    result = score_of(score, [last, half, next_one])
+    assert result.valid_N.tolist() == [True, True, False]
+    assert result.value_N[0] != result.value_N[1] != result.value_N[2], "not clamped before the birthday"
+    strict = score_of(build(name, options | {"out_of_range": "nan"}), [last, half, next_one])
+    assert np.isnan(strict.value_N).tolist() == [False, False, True]
+
+
+def test_a_range_is_told_as_it_ends():
+    with pytest.warns(
+        UserWarning, match=r"\(age 30 to under 80, sbp 90 to 200, egfr 15 to 150, bmi 18.5 to under 40\)"
+    ):
+        score_of(build("prevent", {"outcome": "hf", "out_of_range": "extrapolate"}), {"age": 20.0})
 
 
 @every_edge
@@ -245,6 +262,52 @@ def test_the_youngest_and_the_oldest_get_a_number_or_none_but_no_error(name):
     assert ((result.value_N >= 0) & (result.value_N <= 100) | np.isnan(result.value_N)).all()
 
 
+# what no one person can be
+
+
+#: Pairs of values that one person can have, and that none can.
+PAIRS = {
+    ("hdl", "total_cholesterol"): ([(1.2, 5.6)], [(4.0, 4.0), (5.6, 1.2)]),
+    ("diabetes_age", "age"): ([(25.0, 62.0), (62.0, 62.0)], [(62.5, 62.0), (70.0, 62.0)]),
+}
+BOTH = [(n, o, pair) for n, o in VARIANTS for pair in PAIRS if set(pair) <= set(build(n, o).fields)]
+
+
+@pytest.mark.parametrize(("name", "options", "pair"), BOTH)
+def test_a_contradiction_keeps_its_score_but_is_not_valid(name, options, pair):
+    """Swapped columns are one; clamped, lest HDL beyond the range of `pce` and `prevent` leave no score to keep."""
+    score = build(name, options | ({} if name == "permuted" else {"out_of_range": "clamp"}))
+    for values, possible in zip(PAIRS[pair], (True, False), strict=True):
+        people = [persons_of(score) | dict(zip(pair, value, strict=True)) for value in values]
+        result = score_of(score, people)
+        assert np.isfinite(result.value_N).all()
+        assert result.valid_N.tolist() == [possible] * len(values)
+        assert result.observed_N.tolist() == [len(score.fields)] * len(values)
+
+
+def test_every_score_of_such_a_pair_is_covered():
+    assert {name for name, _, _ in BOTH} >= {*AGES, "permuted"}
+
+
+@pytest.mark.parametrize("name", ["score2", "score2_op", "framingham"])
+def test_the_contradiction_alone_is_not_valid(name):
+    """Scores without a range of HDL: just below the total it is valid, at it not."""
+    score = build(name, {})
+    people = [persons_of(score) | {"hdl": hdl, "total_cholesterol": 4.0} for hdl in (3.999, 4.0)]
+    assert score_of(score, people).valid_N.tolist() == [True, False]
+
+
+def test_a_contradiction_with_the_unknown_is_none():
+    columns = {
+        "hdl": np.array([NAN, 1.2, NAN]),
+        "total_cholesterol": np.array([5.0, NAN, NAN]),
+        "age": np.ones(3),
+    }
+    found = contradictions(columns)
+    assert list(found) == ["hdl is not below total_cholesterol"]
+    assert not np.any(list(found.values()))
+
+
 # units that are mistaken for ours
 
 
@@ -266,3 +329,17 @@ def test_a_mistaken_unit_is_told_how_to_convert(name, field, value, hint):
     with pytest.raises(DataError, match=rf"^{field}: 1 of 1 values") as error:
         score_of(SCORES.get(name)(), {field: value})
     assert hint in str(error.value)
+
+
+@given(st.sampled_from(sorted(FIELDS)), st.floats() | st.floats(-10, 400) | st.sampled_from([0.0, 1.0, 0.5]))
+def test_what_scores_refuse_is_what_is_implausible(field, value):
+    bounds = FIELDS[field]
+    unknown = math.isnan(value)
+    plausible = value in (0, 1) if bounds.binary else bounds.low <= value <= bounds.high
+    values = np.array([value])
+    assert implausible(field, values).tolist() == [not (unknown or plausible)]
+    if unknown or plausible:
+        assert take({field: values}, (field,))[1].tolist() == [not unknown]
+    else:
+        with pytest.raises(DataError, match=f"^{field}: 1 of 1"):
+            take({field: values}, (field,))

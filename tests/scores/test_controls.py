@@ -89,8 +89,11 @@ def test_permuted_hands_options_to_its_base():
     ("base", "named"),
     [
         ("scor2", "score2"),
-        ("score2:regio=low", "region"),
+        ("score2:regio=low", "regio'"),
         ("score2:region", "has no value"),
+        ("score2:region=low;op_from=none", "'low;op_from=none'"),
+        ("score2:region=low,op_from=x", "op_from: 'x'"),
+        ("score2:region=low,region=high", "stands twice"),
         ("pce:race=w", "white"),
     ],
 )

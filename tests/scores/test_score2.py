@@ -199,14 +199,14 @@ def ages(values, **options):
 
 
 def test_clamp_gives_the_nearest_age_and_marks_it():
-    result = ages([18, 39.9, 40, 69.9, 70, 89, 95])
+    result = ages([18, 39.9, 40, 69.9, 70, np.nextafter(90, 0), 95])
     assert result.valid_N.tolist() == [False, False, True, True, True, True, False]
     assert result.value_N[0] == result.value_N[1] == result.value_N[2]
     assert result.value_N[6] == result.value_N[5]
 
 
 def test_nan_leaves_ages_outside_unknown():
-    result = ages([39.9, 40, 89, 89.1], out_of_range="nan")
+    result = ages([39.9, 40, 89.9, 90], out_of_range="nan")
     assert np.isnan(result.value_N).tolist() == [True, False, False, True]
     assert result.valid_N.tolist() == [False, True, True, False]
     assert result.observed_N.tolist() == [6] * 4
