@@ -36,7 +36,14 @@ EMBEDDED_BUDGET: Mapping[str, Any] = {
 }
 SMOKE_BUDGET: Mapping[str, Any] = {"optimiser.epochs": 2}
 LARGER_BUDGET = "--data synthetic:patients=20000 --seeds 5 --set signals.seconds=10 --set optimiser.epochs=50"
-HEADLINE = ("zeroshot/rsa", "zeroshot/rsa_partial", "zeroshot/readout", "zeroshot/axis", "probe/auroc")
+HEADLINE = (
+    "zeroshot/rsa",
+    "zeroshot/rsa_partial",
+    "zeroshot/rsa_beyond",
+    "zeroshot/readout",
+    "zeroshot/axis",
+    "probe/auroc",
+)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ statements in the record's own diagnosis; it reads labels of the training record
 score, and a score of the wrong patients. `random`: the encoder as initialised.
 
 What to expect: the ten-year scores rank adults alike and age leads in all of them, so they should be hard to tell apart, from `age` too.
-zeroshot/rsa_partial is where more than age would show: it is given the differences in age, in sex and in the score that age and sex alone
+zeroshot/rsa_beyond is where more than age would show: it is given the differences in age, in sex and in the score that age and sex alone
 give.
 
 On PTB-XL everything but age and sex is unknown (and the body mass index of many, which no default arm reads). All clinical scores are
-functions of age and sex there: they may still guide differently, but none can be more than age and sex, and rsa_partial is undefined.
+functions of age and sex there: they may still guide differently, but none can be more than age and sex, and rsa_beyond is undefined.
 
     python experiments/ablate_risk_scores.py                           synthetic cohort, five minutes on two cores
     python experiments/ablate_risk_scores.py --data /data/ptbxl        PTB-XL (age and sex are known, the rest is the scores' centre)

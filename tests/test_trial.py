@@ -44,14 +44,14 @@ def evaluated(corpus, folder):
 def test_an_encoder_of_age_has_no_partial_correlation_with_the_score(corpus, age_encoder, tmp_path):
     estimates = evaluated(corpus, tmp_path).estimates
     assert estimates["zeroshot/rsa"].value > 0.5
-    assert abs(estimates["zeroshot/rsa_partial"].value) < 0.15
+    assert abs(estimates["zeroshot/rsa_beyond"].value) < 0.15
 
 
 def test_with_age_and_sex_alone_the_partial_correlation_is_undefined(corpus, age_encoder, tmp_path):
     corpus.table[[name for name in COVARIATES if name not in ("age", "sex")]] = np.nan
     result = evaluated(corpus, tmp_path)
     assert result.estimates["zeroshot/rsa"].value > 0.5
-    assert np.isnan(result.estimates["zeroshot/rsa_partial"].value)
+    assert np.isnan(result.estimates["zeroshot/rsa_beyond"].value)
     assert any("age and sex determine the risk" in note for note in result.notes)
 
 

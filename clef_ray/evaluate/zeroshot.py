@@ -9,10 +9,10 @@ There is no published definition. Three statistics, none of which fits a test la
 Controls beside each of them: `<name>_age` (age alone instead of the embedding) and `<name>_permuted` (risks permuted over patients; for
 readout and axis those of training, and the interval goes over 100 permutations, too).
 
-`rsa_partial`: rsa given the pair's differences |age_i - age_j|, |sex_i - sex_j| and |s_i - s_j|, where s is the score that age and sex
-give alone, all other fields unknown. Without the last, age would pass for more than age: partial correlation takes out what is linear
-in the ranks of the controls, but a score bends upward with age, so that ten years make another difference at 45 than at 65. An
-embedding of nothing but age that bends the same way would agree with the score beyond |age difference|. What is left is what the other
+`rsa_partial`: rsa given the pair's differences |age_i - age_j| and |sex_i - sex_j|. `rsa_beyond`: given |s_i - s_j| too, where s is the
+score that age and sex give alone, all other fields unknown. Without it age may pass for more than age: partial correlation takes out what
+is linear in the ranks of the controls, but a score bends upward with age, so that ten years make another difference at 45 than at 65. An
+embedding of nothing but age that bends the same way agrees with the score beyond |age difference|. What is left is what the other
 fields give. Not exactly nothing from age even so: the other fields move a high risk further than a low one, so that |r_i - r_j| also
 grows with the level of the two ages, which no difference between them holds.
 """
@@ -75,10 +75,10 @@ def zero_shot(
 
     features_ND: one row per record of `table`; risk_N: the score in %, NaN where it is unknown. Records whose risk, age or sex is
     unknown are left out, so that every statistic and its control see the same records. age_sex_risk_N: the score of the same records
-    from age and sex alone, a control of `rsa_partial`; it is left out where None or unknown for one of those records (a score that age
+    from age and sex alone, a control of `rsa_beyond`; it is left out where None or unknown for one of those records (a score that age
     and sex do not give).
 
-    Estimates: `rsa`, `readout` and `axis`, each also with `_age` and `_permuted`, and `rsa_partial`. Extras: `coverage` (share of
+    Estimates: `rsa`, `readout` and `axis`, each also with `_age` and `_permuted`, `rsa_partial` and `rsa_beyond`. Extras: `coverage` (share of
     test records used), `n_test`, `rsa_p` (one-sided Mantel). Fewer than 20 patients or a constant risk: skipped with the reason.
     Raises DataError for non-finite features, risks that do not match the table, or a patient on two sides of the split.
     """
@@ -215,7 +215,8 @@ def _pair_statistics(
     )
     return {
         "rsa": correlation(covariance, z, risk),
-        "rsa_partial": partial_correlation(
+        "rsa_partial": partial_correlation(covariance, z, risk, (age, sex), least_residual=LEAST_RESIDUAL),
+        "rsa_beyond": partial_correlation(
             covariance, z, risk, (age, sex, age_sex_risk), least_residual=LEAST_RESIDUAL
         ),
         "rsa_age": correlation(covariance, age, risk),
@@ -230,9 +231,10 @@ def _notes(estimates: Mapping[str, Estimate], n_test: int) -> tuple[str, ...]:
             f"rsa: a seeded sample of {MOST_PAIRS} of {pairs} pairs; p from at most {MOST_MANTEL} patients"
         )
     undefined = [name for name, estimate in estimates.items() if np.isnan(estimate.value)]
-    if undefined == ["rsa_partial"]:
+    if undefined and set(undefined) <= {"rsa_partial", "rsa_beyond"}:
+        names = ", ".join(undefined)
         notes.append(
-            "rsa_partial: undefined, age and sex determine the risk differences or the embedding's distances"
+            f"{names}: undefined, age and sex determine the risk differences or the embedding's distances"
         )
     elif undefined:
         notes.append(f"undefined, because something to be ranked is constant: {', '.join(undefined)}")

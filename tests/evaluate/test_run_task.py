@@ -34,7 +34,7 @@ def test_metrics_carry_the_tasks_prefix(cohort):
     names = {
         f"{name}{control}" for name in ("rsa", "readout", "axis") for control in ("", "_age", "_permuted")
     }
-    names.add("rsa_partial")
+    names |= {"rsa_partial", "rsa_beyond"}
     assert set(zeroshot.estimates) == {f"zeroshot/{name}" for name in names}
     assert set(zeroshot.extras) == {"zeroshot/coverage", "zeroshot/n_test", "zeroshot/rsa_p"}
 

@@ -151,9 +151,9 @@ def scored():
     return table, Score2()(covariates, names).value_N, Score2()(alike, names).value_N
 
 
-def rsa_partial(z, risk, table, control=None, **options):
+def rsa_beyond(z, risk, table, control=None, **options):
     result = zero_shot(z, risk, table, age_sex_risk_N=control, permutations=1, n_boot=20, **options)
-    return result.estimates["rsa_partial"].value
+    return result.estimates["rsa_beyond"].value
 
 
 @pytest.mark.parametrize("years", [8, 15, 30])
@@ -161,27 +161,27 @@ def test_an_embedding_of_age_is_nothing_beyond_age_however_it_bends(scored, year
     """It follows the curvature of the score, which |age difference| leaves in: the score of age and sex takes it out."""
     table, risk, control = scored
     z = on_half_circle(np.exp(table.age.to_numpy() / years))
-    assert rsa_partial(z, risk, table) > 0.4
-    assert abs(rsa_partial(z, risk, table, control)) < 0.1
+    assert rsa_beyond(z, risk, table) > 0.4
+    assert abs(rsa_beyond(z, risk, table, control)) < 0.1
 
 
 def test_what_the_other_fields_give_stays_in_the_partial_correlation(scored):
     table, risk, control = scored
     noisy = risk + 5 * np.random.default_rng(0).normal(size=len(risk))
-    assert rsa_partial(on_half_circle(risk), risk, table, control) > 0.99
-    assert rsa_partial(on_half_circle(noisy), risk, table, control) > 0.2
-    assert rsa_partial(on_half_circle(risk - control), risk, table, control) > 0.2
+    assert rsa_beyond(on_half_circle(risk), risk, table, control) > 0.99
+    assert rsa_beyond(on_half_circle(noisy), risk, table, control) > 0.2
+    assert rsa_beyond(on_half_circle(risk - control), risk, table, control) > 0.2
 
 
 def test_partial_correlation_is_undefined_where_nothing_but_age_and_sex_is_known(scored):
     """As on a dataset without blood pressure or lipids: the risk is the control."""
     table, _, control = scored
     z = np.random.default_rng(0).normal(size=(len(table), 4))
-    assert np.isfinite(rsa_partial(z, control, table))
+    assert np.isfinite(rsa_beyond(z, control, table))
     result = zero_shot(z, control, table, age_sex_risk_N=control, permutations=1, n_boot=20)
-    assert np.isnan(result.estimates["rsa_partial"].value)
+    assert np.isnan(result.estimates["rsa_beyond"].value)
     assert np.isfinite(result.estimates["rsa"].value)
-    assert any(note.startswith("rsa_partial: undefined, age and sex determine") for note in result.notes)
+    assert any(note.startswith("rsa_beyond: undefined, age and sex determine") for note in result.notes)
 
 
 @pytest.mark.parametrize("kind", ["unknown", "partly unknown", "constant", "age", "age in months"])
@@ -197,7 +197,7 @@ def test_a_control_that_says_nothing_new_changes_nothing(scored, kind):
         "age in months": 12 * age + 0.1,
     }[kind]
     z = on_half_circle(risk + np.random.default_rng(0).normal(size=len(risk)))
-    assert rsa_partial(z, risk, table, column) == pytest.approx(rsa_partial(z, risk, table), abs=1e-9)
+    assert rsa_beyond(z, risk, table, column) == pytest.approx(rsa_beyond(z, risk, table), abs=1e-9)
 
 
 def test_a_control_is_unknown_only_where_its_record_is_used(scored):
@@ -205,8 +205,8 @@ def test_a_control_is_unknown_only_where_its_record_is_used(scored):
     out = np.arange(len(table)) % 7 == 0
     some, without = np.where(out, np.nan, risk), np.where(out, np.nan, control)
     z = on_half_circle(np.exp(table.age.to_numpy() / 15))
-    assert rsa_partial(z, some, table, without) == rsa_partial(z, some, table, control)
-    assert rsa_partial(z, some, table, without) < 0.2
+    assert rsa_beyond(z, some, table, without) == rsa_beyond(z, some, table, control)
+    assert rsa_beyond(z, some, table, without) < 0.2
 
 
 def test_unknown_risks_are_left_out_and_coverage_says_so(table):
