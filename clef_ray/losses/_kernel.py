@@ -134,18 +134,17 @@ class _Sums(torch.autograd.Function):
             w = ctx.weigh(rows_C, s_CV)
             g_CV = None
             if w.pair_CV is not None:
-                g_CV = _away(s_CV, w, scalars).mul_(w.pair_CV).mul_(2 * g_aligned)
+                g_CV = _away(s_CV, w, scalars).mul_(w.pair_CV)
                 if ctx.needs_input_grad[2]:
-                    g_slope += (g_CV * s_CV).sum()
-                    g_offset += g_CV.sum()
-                g_CV.mul_(scalars.slope)
+                    g_slope += 2 * g_aligned * (g_CV * s_CV).sum()
+                    g_offset += 2 * g_aligned * g_CV.sum()
+                g_CV.mul_(2 * g_aligned * scalars.slope)
             if w.base_CV is not None:
-                g_kappa_C, g_logit_CV = _softmax_gradient(
-                    s_CV, w, scalars.kappa, log_negatives_R[part], ctx.needs_input_grad[1]
+                g_kappa_C, g_s_CV = _softmax_gradient(
+                    s_CV, w, scalars.kappa, log_negatives_R[part], g_weighted, ctx.needs_input_grad[1]
                 )
-                g_kappa += g_weighted * g_kappa_C.sum()
-                g_logit_CV.mul_(scalars.kappa * g_weighted)
-                g_CV = g_logit_CV if g_CV is None else g_CV.add_(g_logit_CV)
+                g_kappa += g_kappa_C.sum()
+                g_CV = g_s_CV if g_CV is None else g_CV.add_(g_s_CV)
             if g_CV is not None:
                 g_VD.index_add_(0, rows_C, g_CV @ u_VD)
                 g_VD.addmm_(g_CV.T, u_CD)
@@ -181,19 +180,19 @@ def _log_sum(s_CV: Tensor, w: Weights, kappa: float) -> Tensor:
 
 
 def _softmax_gradient(
-    s_CV: Tensor, w: Weights, kappa: float, log_C: Tensor, temperature_too: bool
+    s_CV: Tensor, w: Weights, kappa: float, log_C: Tensor, g: Tensor, temperature_too: bool
 ) -> tuple[Tensor, Tensor]:
-    """Derivatives of L_w's total with respect to κ, per anchor [C], and to κ s [C, V]. Overwrites s_CV."""
+    """The derivatives, times g, of L_w's total with respect to κ, per anchor [C], and to s [C, V]. Overwrites s_CV."""
     assert w.base_CV is not None
     anchor_P, s_P = w.positives[0], s_CV[w.positives]
     # the share that the negatives have beside this positive: by it they are pushed away and the positive is pulled closer
-    pull_P = w.share_P * torch.sigmoid(log_C[anchor_P] - s_P * kappa - w.weight_P.log())
+    pull_P = g * w.share_P * torch.sigmoid(log_C[anchor_P] - s_P * kappa - w.weight_P.log())
     push_C = torch.zeros_like(log_C).index_add_(0, anchor_P, pull_P).mul_(w.factor_C)
     s_CV[w.skip] = 0
     g_CV = (s_CV * kappa).sub_(log_C[:, None]).clamp_(max=_LARGEST_EXPONENT).exp_()
-    g_CV.mul_(w.base_CV).mul_(push_C[:, None])
+    g_CV.mul_(w.base_CV).mul_(kappa * push_C[:, None])
     g_kappa_C = torch.zeros_like(log_C)
     if temperature_too:
-        g_kappa_C = (g_CV * s_CV).sum(1).index_add_(0, anchor_P, -pull_P * s_P)
-    g_CV.index_put_(w.positives, -pull_P, accumulate=True)
+        g_kappa_C = ((g_CV * s_CV).sum(1) / kappa).index_add_(0, anchor_P, -pull_P * s_P)
+    g_CV.index_put_(w.positives, -kappa * pull_P, accumulate=True)
     return g_kappa_C, g_CV
