@@ -40,16 +40,21 @@ def _needed_otherwise(name: str, usual: tuple[str, ...]) -> list[str]:
     """The columns of the option values that need others than the default."""
     found = []
     for key, parameter in SCORES.schema(name).items():
-        for choice in get_args(parameter.annotation) if get_origin(parameter.annotation) is Literal else ():
+        for choice in _choices(parameter):
             fields = SCORES.get(name)(**{key: choice}).fields
             if fields != usual:
                 found.append(f"{key}={choice}: {', '.join(fields)}")
     return found
 
 
+def _choices(parameter: Parameter) -> tuple[Any, ...]:
+    """The values an option can take, where they are a list."""
+    return get_args(parameter.annotation) if get_origin(parameter.annotation) is Literal else ()
+
+
 def _option(key: str, parameter: Parameter) -> str:
     given: Any = parameter.default
-    choices = get_args(parameter.annotation) if get_origin(parameter.annotation) is Literal else ()
+    choices = _choices(parameter)
     others = f" ({', '.join(str(c) for c in choices if c != given)})" if choices else ""
     return key if given is inspect.Parameter.empty else f"{key}={'none' if given is None else given}{others}"
 

@@ -15,6 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from clef_ray.errors import CapacityError, ConfigError, StorageError
 from clef_ray.store import Store
+from clef_ray.train.pieces import check_micro_batch
 
 #: CPUs of the process that waits for the workers in a trial of several workers (clef_ray/cluster/sweep.py).
 DRIVER_CPUS = 0.1
@@ -42,8 +43,7 @@ class Request:
     def __post_init__(self) -> None:
         if self.workers_per_trial < 1:
             raise ConfigError(f"--workers-per-trial {self.workers_per_trial}: at least 1 is needed")
-        if self.micro_batch is not None and self.micro_batch < 1:
-            raise ConfigError(f"--micro-batch {self.micro_batch}: at least 1 is needed")
+        check_micro_batch(self.micro_batch)
         for flag, value, least in (
             ("cpus", self.cpus_per_worker, 1 / UNIT),
             ("gpus", self.gpus_per_worker, 0.0),

@@ -39,13 +39,13 @@ def risk_reference(
     in_order_PK = known_PK[np.lexsort(known_PK.T[::-1])]
     some_QK = in_order_PK[((np.arange(thin) + 0.5) * len(known_PK) / thin).astype(np.int64)]
     one, other = np.triu_indices(thin, k=1)
-    delta = _distance(some_QK[other] - some_QK[one]) ** power
+    delta = np.linalg.norm(some_QK[other] - some_QK[one], axis=-1) ** power
     if normaliser == "rank":
         scale = 1.0
     elif normaliser == "fixed_scale":
         scale = float(np.quantile(delta, 0.99)) or float(delta.max())
     else:
-        scale = float(_distance(sorted_PK[-1] - sorted_PK[0])) ** power
+        scale = float(np.linalg.norm(sorted_PK[-1] - sorted_PK[0])) ** power
     scale = scale or 1.0  # equal risks: Δ / 1 = 0
     average = (1 - alpha) * np.minimum(delta / scale, 1).mean() + alpha
     return RiskReference(scale, float(average), torch.from_numpy(sorted_PK) if normaliser == "rank" else None)
@@ -63,8 +63,3 @@ def ranks(risk_VK: torch.Tensor, sorted_PK: torch.Tensor) -> torch.Tensor:
         columns.append((below_V + up_to_V).to(risk_VK) / (2 * len(sorted_P)))
     place_VK: torch.Tensor = torch.stack(columns, dim=1) * (1 / math.sqrt(len(columns)))
     return place_VK
-
-
-def _distance(difference_PK: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Euclidean length over the last axis; of a number its absolute value."""
-    return np.asarray(np.sqrt((difference_PK**2).sum(axis=-1)))

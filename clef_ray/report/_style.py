@@ -4,6 +4,7 @@ Colours are Okabe and Ito's (2008), told apart by colour-blind readers; every li
 """
 
 import io
+from collections.abc import Mapping
 from typing import Literal
 
 from matplotlib.axes import Axes
@@ -11,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 Grid = Literal["x", "y"]
+Direction = Literal["horizontal", "vertical"]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -46,6 +48,24 @@ def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
+
+
+def draw_levels(axes: Axes, levels: Mapping[str, float], colour: str, direction: Direction) -> None:
+    """Lines at these values through the whole figure; one so far off that it would flatten what is drawn is told in the legend only."""
+    low, high = axes.get_ylim() if direction == "horizontal" else axes.get_xlim()
+    line = axes.axhline if direction == "horizontal" else axes.axvline
+    for index, (name, level) in enumerate(levels.items()):
+        if off_scale(low, high, level):
+            axes.plot([], [], " ", label=f"{name}: {level:.2f} (off the scale)")
+        else:
+            line(
+                level,
+                color=colour,
+                linewidth=1.1,
+                linestyle=LEVELS[index % len(LEVELS)],
+                label=name,
+                zorder=1,
+            )
 
 
 def off_scale(low: float, high: float, level: float) -> bool:

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from clef_ray.report._style import COLOURS, GREY, LEVELS, MARKERS, canvas, off_scale, png
+from clef_ray.report._style import COLOURS, GREY, MARKERS, canvas, draw_levels, png
 from clef_ray.report.comparison import Comparison
 from clef_ray.report.figures import from_age
 from clef_ray.report.rows import Cell, Row
@@ -76,18 +76,13 @@ def _name_lines(axes: Axes, labels: Sequence[str], headings: Sequence[int]) -> N
 
 
 def _verticals(axes: Axes, comparison: Comparison, metric: str) -> None:
-    """The base arm and age alone as lines through all arms; one far off the scale is told in the legend only."""
+    """The base arm and age alone as lines through all arms."""
     base = {
         f"{r.arm.name} (base)": r.cells[metric].mean
         for r in comparison.rows
         if r.arm.name == comparison.ablation.base and metric in r.cells
     }
-    low, high = axes.get_xlim()
-    for (name, level), dashes in zip((base | from_age(comparison, metric)).items(), LEVELS, strict=False):
-        if off_scale(low, high, level):
-            axes.plot([], [], " ", label=f"{name}: {level:.2f} (off the scale)")
-        else:
-            axes.axvline(level, color=GREY, linewidth=1.0, linestyle=dashes, label=name, zorder=1)
+    draw_levels(axes, base | from_age(comparison, metric), GREY, "vertical")
 
 
 def _legend(figure: Figure, axes: Axes) -> None:

@@ -1,6 +1,6 @@
 """The report's curves as PNG bytes: a metric along the ablation's axis, and the training loss over epochs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -14,11 +14,10 @@ from clef_ray.report._style import (
     DASHES,
     DPI,
     GREY,
-    LEVELS,
     MARKERS,
     WIDTH,
     canvas,
-    off_scale,
+    draw_levels,
     png,
     tidy,
 )
@@ -52,8 +51,8 @@ def curve(comparison: Comparison, metric: str) -> bytes | None:
         moved = _aside([x for x, _ in points], ticks, aside, logarithmic)
         _family(axes, index, family, list(zip(moved, (c for _, c in points), strict=True)), bands)
         apart = {r.arm.name: r.cells[metric].mean for r in rows if r.arm.family == family and r.arm.x is None}
-        _levels(axes, apart, COLOURS[index % len(COLOURS)])
-    _levels(axes, controls(comparison, metric), GREY)
+        draw_levels(axes, apart, COLOURS[index % len(COLOURS)], "horizontal")
+    draw_levels(axes, controls(comparison, metric), GREY, "horizontal")
     axes.set_xticks(ticks, _labels(ticks, logarithmic))
     axes.minorticks_off()
     axes.set_xlabel(comparison.ablation.axis)
@@ -112,17 +111,6 @@ def from_age(comparison: Comparison, metric: str) -> dict[str, float]:
     """What the same statistic reaches from age alone, under the name of that level; nothing where it was not computed."""
     found = [r.cells[f"{metric}_age"].mean for r in comparison.rows if f"{metric}_age" in r.cells]
     return {"age only": found[0]} if found else {}
-
-
-def _levels(axes: Axes, levels: Mapping[str, float], colour: str) -> None:
-    """Horizontal levels; one so far off that it would flatten the curves is told in the legend only."""
-    low, high = axes.get_ylim()
-    for index, (name, level) in enumerate(levels.items()):
-        if off_scale(low, high, level):
-            axes.plot([], [], " ", label=f"{name}: {level:.2f} (off the scale)")
-            continue
-        dashes = LEVELS[index % len(LEVELS)]
-        axes.axhline(level, color=colour, linewidth=1.1, linestyle=dashes, label=name, zorder=1)
 
 
 def training_curves(outcomes: Sequence[Outcome]) -> bytes | None:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from clef_ray.errors import DataError
 from clef_ray.scores._fields import FIELDS, MMOL_PER_MG, Covariates, Field, contradictions, implausible
-from clef_ray.scores._impute import BY_AGE_AND_SEX, Imputation, Imputer, fit
-from clef_ray.scores._missing import Mechanism, delete
+from clef_ray.scores._impute import BY_AGE_AND_SEX, Imputer, fit
+from clef_ray.scores._missing import delete
+from clef_ray.sections import Imputation, Mechanism
 
 __all__ = [
     "BY_AGE_AND_SEX",

@@ -6,7 +6,7 @@ diagnosis is known or not.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from clef_ray.errors import DataError
 from clef_ray.registry import unknown
 from clef_ray.scores._fields import FIELDS, Covariates
-
-Imputation = Literal["centre", "none", "median", "age_sex_median", "iterative"]
+from clef_ray.sections import Imputation
 
 #: One reference person for all scores: a filled field then contributes nothing, or the same to everybody.
 #: SBP, cholesterol, smoking and diabetes: the centring of SCORE2 (Eur Heart J 2021;42:2439). HbA1c and the age at the diagnosis of

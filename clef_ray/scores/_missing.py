@@ -6,7 +6,7 @@ fields matter, all records of a patient lose the same fields, and what is gone a
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from clef_ray.errors import ConfigError
 from clef_ray.registry import unknown
 from clef_ray.scores._fields import FIELDS, Covariates
-
-Mechanism = Literal["none", "mcar", "mar", "mnar"]
+from clef_ray.sections import Mechanism
 
 #: Never deleted: without age and sex there is no score to compare with, and findings come with the record's labels.
 KEPT = ("age", "sex", "findings")

@@ -17,12 +17,17 @@ from clef_ray.errors import ConfigError
 Embed = Callable[[slice], Tensor]
 
 
+def check_micro_batch(micro_batch: int | None) -> None:
+    """ConfigError below 1."""
+    if micro_batch is not None and micro_batch < 1:
+        raise ConfigError(f"--micro-batch {micro_batch}: at least 1 is needed")
+
+
 def cut(records: int, micro_batch: int | None) -> list[slice]:
     """Consecutive pieces of at most `micro_batch` records; one piece where it is None. ConfigError below 1."""
+    check_micro_batch(micro_batch)
     if micro_batch is None:
         return [slice(0, records)]
-    if micro_batch < 1:
-        raise ConfigError(f"--micro-batch {micro_batch}: at least 1 is needed")
     return [slice(start, min(start + micro_batch, records)) for start in range(0, records, micro_batch)]
 
 
