@@ -36,11 +36,15 @@ class Dissimilarity:
         """[C, V] distance of the places; meaningless where one is unknown."""
         return _distance(self.place_VK[rows_C], self.place_VK, 1)
 
-    def trusted(self, rows_C: Tensor, trust_V: Tensor) -> tuple[Tensor, Tensor]:
-        """D̄ + t (D - D̄) and t = trust_i trust_k, both [C, V]. Where trust is 0 the risk that is compared does not matter."""
-        d_CV = _distance(self.place_VK[rows_C], self.place_VK, self.power).clamp_(max=1)
-        t_CV = trust_V[rows_C, None] * trust_V
-        return d_CV.mul_(1 - self.alpha).add_(self.alpha - self.average).mul_(t_CV).add_(self.average), t_CV
+    def trusted(self, rows_C: Tensor, first: int, trust_V: Tensor) -> tuple[Tensor, Tensor]:
+        """D̄ + t (D - D̄) and t = trust_i trust_k, both [C, T] with the views from `first` on.
+
+        Where trust is 0 the risk that is compared does not matter.
+        """
+        d_CT = _distance(self.place_VK[rows_C], self.place_VK[first:], self.power).clamp_(max=1)
+        t_CT = trust_V[rows_C, None] * trust_V[first:]
+        torch.add(self.alpha - self.average, d_CT, alpha=1 - self.alpha, out=d_CT)
+        return torch.addcmul(self.average, d_CT, t_CT, out=d_CT), t_CT
 
 
 def dissimilarity(
@@ -63,23 +67,23 @@ def dissimilarity(
     return Dissimilarity(risk_VK / reference.scale ** (1 / power), known_V, alpha, power, average)
 
 
-def weights(d: Dissimilarity, rows_C: Tensor, views: Views, mask: Mask) -> tuple[Tensor, Tensor | None]:
-    """W [C, V], and each pair's weight in L_d [C, V] (None: 1 for all).
+def weights(
+    d: Dissimilarity, rows_C: Tensor, first: int, views: Views, mask: Mask
+) -> tuple[Tensor, Tensor | None]:
+    """W [C, T] of the views from `first` on, and each pair's weight in L_d [C, T] (None: 1 for all).
 
     `neutral` W = c D + (1 - c) D̄ with c = sqrt(c_i c_k), also the weight; `literal` W = D exp(-c_i c_k); `mirrored`
     W = D exp(-(1 - c_i)(1 - c_k)); `none` W = D. Under the last three D̄ stands for a D that is unknown.
     """
     c_V = views.completeness_V
     if mask == "neutral":
-        root_V = c_V.sqrt()
-        return d.trusted(rows_C, root_V)
-    known_V = views.known_V.to(c_V.dtype)
-    w_CV, _ = d.trusted(rows_C, known_V)
+        return d.trusted(rows_C, first, c_V.sqrt())
+    w_CT, _ = d.trusted(rows_C, first, views.known_V.to(c_V.dtype))
     if mask == "literal":
-        w_CV.mul_((-c_V[rows_C, None] * c_V).exp_())
+        w_CT.mul_((-c_V[rows_C, None] * c_V[first:]).exp_())
     elif mask == "mirrored":
-        w_CV.mul_((-(1 - c_V[rows_C, None]) * (1 - c_V)).exp_())
-    return w_CV, None
+        w_CT.mul_((-(1 - c_V[rows_C, None]) * (1 - c_V[first:])).exp_())
+    return w_CT, None
 
 
 def _distance(one_CK: Tensor, other_VK: Tensor, power: int) -> Tensor:
@@ -114,6 +118,6 @@ def _batch_average(d: Dissimilarity, batch: int) -> Tensor:
     within = replace(d, place_VK=d.place_VK[own_B], known_V=d.known_V[own_B])
     place_B = torch.arange(len(own_B), device=own_B.device)
     one_B = torch.ones_like(d.place_VK[own_B, 0])
-    each = [within.trusted(rows, one_B)[0].sum() for _, rows in chunks(place_B, len(own_B))]
+    each = [within.trusted(rows, 0, one_B)[0].sum() for _, rows in chunks(place_B, len(own_B))]
     total = torch.stack(each).sum()
     return (total - len(own_B) * d.alpha) / pairs  # a subject and itself: Δ = 0, D = α

@@ -1,14 +1,15 @@
-"""The sums of contrastive losses over anchors, in chunks: memory stays O(chunk), whatever the number of negatives.
+"""The sums of contrastive losses over an anchor's negatives, in chunks: memory stays O(chunk), whatever the number of negatives.
 
 Autograd would keep every similarity until the backward pass, (2B)^2 of them several times over. Here the forward pass
-keeps one number per anchor, and the backward pass computes the similarities again, chunk by chunk: four matrix
-products where the plain way needs three, and no temporary larger than a chunk. A chunk fits into the processor's
-cache, so that the elementwise work between the products costs little.
+keeps a few numbers per anchor, and the backward pass computes the similarities again, chunk by chunk. Where the anchors
+are all views and every weight is the same both ways, only the chunks on and right of the diagonal are computed: two
+matrix products of (2B)^2 in all, where the plain way needs three. A chunk fits into the processor's cache, so that the
+elementwise work between the products costs little.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,63 +18,81 @@ from torch.autograd.function import once_differentiable
 #: Similarities per chunk: 2 MB of float32, about a core's cache.
 CHUNK = 2**19
 
+#: Anchors per chunk: with more, the similarities on both sides of the diagonal that a chunk at it computes would be more, too.
+ROWS = 256
+
 #: A GPU is kept busy by larger pieces.
 CUDA_FACTOR = 8
 
-#: exp of more than this leaves float32; shares are at most 1, so only columns of weight 0 come near.
-_LARGEST_EXPONENT = 80.0
+#: Up to this 1 / τ no row's largest term is taken out: e^±40, and the sums of such, lie far within float32.
+_LARGEST_KAPPA = 40.0
 
-
-#: Some entries of a [C, V] matrix: two index tensors [P] (places in the chunk, views), or a mask [C, V].
+#: Some entries of a [C, T] matrix: two index tensors [P] (places in the chunk, columns), or a mask [C, T].
 Entries = tuple[Tensor, Tensor] | Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How a chunk of C anchors sees the V views; no gradient.
+    """How C anchors see T views; no gradient. 0 where a view is no negative, as the anchor itself and its positives never are.
 
-    skip: the views of no weight in the denominator: those that are no negatives, the anchor itself and its positives among them.
-    base_CV, factor_C: their product is a negative's weight in the denominator of L_w; 0 where skipped. None: no L_w.
-    positives: the positive pairs, [P]; weight_P: the positive's own weight in the denominator; share_P: its share in the anchor's mean over
-    positives (1 where there is one).
-    dissimilar_CV, pair_CV: of L_d, W (a similarity of 1 - W is asked for) and the pair's weight; None: no L_d.
+    base_CT: a view's weight in the anchor's sum of exponentials; None: no such sums.
+    dissimilar_CT, pair_CT: of L_d, W (a similarity of 1 - W is asked for) and the pair's weight; None: no L_d.
     """
 
-    skip: Entries
-    base_CV: Tensor | None
-    factor_C: Tensor
-    positives: tuple[Tensor, Tensor]
-    weight_P: Tensor
-    share_P: Tensor
-    dissimilar_CV: Tensor | None
-    pair_CV: Tensor | None
+    base_CT: Tensor | None
+    dissimilar_CT: Tensor | None = None
+    pair_CT: Tensor | None = None
 
 
-#: (anchors as rows of the batch [C], similarities [C, V]) -> Weights. Called twice per chunk: it must answer the same.
-Weigh = Callable[[Tensor, Tensor], Weights]
+#: (anchors as rows of the batch [C], first view, similarities / τ with the views from there on [C, T]) -> Weights.
+#: Called again for the backward pass: it must answer the same.
+Weigh = Callable[[Tensor, int, Tensor], Weights]
 
 
-def sums(
-    u_VD: Tensor, rows_R: Tensor, weigh: Weigh, inverse_temperature: Tensor, slope: Tensor, offset: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(total of L_w over the anchors, total of L_d over the pairs, the pairs' weights in all); the first two with gradient.
+class Negatives(NamedTuple):
+    """log_R: log Σ_k base_ik e^{s_ik / τ} of each anchor, -inf without negatives; total_R: Σ_k base_ik.
 
-    L_w(i) = mean over positives p of log(v_p e^{s_ip / τ} + Σ_k v_ik e^{s_ik / τ}) - s_ip / τ;
-    L_d = Σ_ik pair_ik (slope s_ik + offset - (1 - W_ik))². s = cosine similarity: u_VD has rows of norm 1.
+    aligned: L_d's total Σ_ik pair_ik (slope s_ik + offset - (1 - W_ik))²; counted: Σ_ik pair_ik. log_R and aligned with gradient.
     """
-    totals: tuple[Tensor, Tensor, Tensor] = _Sums.apply(  # type: ignore[no-untyped-call]
-        u_VD, inverse_temperature, slope, offset, rows_R, weigh
+
+    log_R: Tensor
+    total_R: Tensor
+    aligned: Tensor
+    counted: Tensor
+
+
+def negatives(
+    u_VD: Tensor,
+    rows_R: Tensor,
+    weigh: Weigh,
+    inverse_temperature: Tensor,
+    slope: Tensor,
+    offset: Tensor,
+    *,
+    symmetric: bool,
+) -> Negatives:
+    """The sums over the negatives of the anchors. s = cosine similarity: u_VD has rows of norm 1.
+
+    symmetric: whether all weights of (i, k) are those of (k, i).
+    """
+    half = (
+        symmetric
+        and float(inverse_temperature.detach()) <= _LARGEST_KAPPA
+        and torch.equal(rows_R, torch.arange(len(u_VD), device=rows_R.device))
     )
-    return totals
+    return Negatives(*_Sums.apply(u_VD, inverse_temperature, slope, offset, rows_R, weigh, half))  # type: ignore[no-untyped-call]
 
 
-def chunks(rows_R: Tensor, views: int) -> Iterator[tuple[slice, Tensor]]:
-    """The anchors in pieces: their places in rows_R, and themselves."""
-    size = CHUNK * (CUDA_FACTOR if rows_R.is_cuda else 1)
-    step = max(size // max(views, 1), 1)
-    for start in range(0, len(rows_R), step):
-        part = slice(start, start + step)
+def chunks(rows_R: Tensor, views: int, *, half: bool = False) -> Iterator[tuple[slice, Tensor]]:
+    """The anchors in pieces: their places in rows_R, and themselves. half: each with the views from its first on, not with all."""
+    factor = CUDA_FACTOR if rows_R.is_cuda else 1
+    start = 0
+    while start < len(rows_R):
+        fitting = CHUNK * factor // max(views - start if half else views, 1)
+        step = max(min(fitting, ROWS * factor), 1)
+        part = slice(start, min(start + step, len(rows_R)))
         yield part, rows_R[part]
+        start = part.stop
 
 
 def extrema(u_ND: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,74 +100,12 @@ def extrema(u_ND: Tensor) -> tuple[Tensor, Tensor]:
     unit_ND = u_ND.detach()
     low: list[Tensor] = []
     high: list[Tensor] = []
-    for _, rows_C in chunks(torch.arange(len(u_ND), device=u_ND.device), len(u_ND)):
-        s_CN = unit_ND[rows_C] @ unit_ND.T
-        for found, place in ((low, s_CN.argmin()), (high, s_CN.argmax())):
-            i, j = rows_C[place // len(u_ND)], place % len(u_ND)
+    for part, _ in chunks(torch.arange(len(u_ND), device=u_ND.device), len(u_ND), half=True):
+        s_CT = unit_ND[part] @ unit_ND[part.start :].T
+        for found, place in ((low, s_CT.argmin()), (high, s_CT.argmax())):
+            i, j = (part.start + at for at in (place // s_CT.shape[1], place % s_CT.shape[1]))
             found.append((u_ND[i] * u_ND[j]).sum())
     return torch.stack(low).min(), torch.stack(high).max()
-
-
-class _Sums(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, u_VD: Tensor, kappa: Tensor, slope: Tensor, offset: Tensor, rows_R: Tensor, weigh: Weigh
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.scalars = scalars = _Scalars(float(kappa), float(slope), float(offset))
-        log_negatives_R = u_VD.new_full((len(rows_R),), -torch.inf)
-        weighted, aligned, counted = (u_VD.new_zeros(()) for _ in range(3))
-        for part, rows_C in chunks(rows_R, len(u_VD)):
-            s_CV = u_VD[rows_C] @ u_VD.T
-            w = weigh(rows_C, s_CV)
-            if w.pair_CV is not None:
-                away_CV = _away(s_CV, w, scalars)
-                aligned += away_CV.square_().mul_(w.pair_CV).sum()
-                counted += w.pair_CV.sum()
-            if w.base_CV is not None:
-                x_P = s_CV[w.positives] * scalars.kappa
-                log_C = _log_sum(s_CV, w, scalars.kappa)
-                beside_P = torch.logaddexp(x_P + w.weight_P.log(), log_C[w.positives[0]])
-                weighted += (w.share_P * (beside_P - x_P)).sum()
-                log_negatives_R[part] = log_C
-        ctx.weigh = weigh
-        ctx.save_for_backward(u_VD, rows_R, log_negatives_R)
-        ctx.mark_non_differentiable(counted)
-        return weighted, aligned, counted
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, g_weighted: Tensor, g_aligned: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        # whoever calls backward() within autocast gets float32 all the same, as the forward pass does
-        with torch.autocast(g_weighted.device.type, enabled=False):
-            return _Sums._backward(ctx, g_weighted, g_aligned)
-
-    @staticmethod
-    def _backward(ctx: Any, g_weighted: Tensor, g_aligned: Tensor) -> tuple[Tensor | None, ...]:
-        u_VD, rows_R, log_negatives_R = ctx.saved_tensors
-        scalars: _Scalars = ctx.scalars
-        g_VD = torch.zeros_like(u_VD)
-        g_kappa, g_slope, g_offset = (u_VD.new_zeros(()) for _ in range(3))
-        for part, rows_C in chunks(rows_R, len(u_VD)):
-            u_CD = u_VD[rows_C]
-            s_CV = u_CD @ u_VD.T
-            w = ctx.weigh(rows_C, s_CV)
-            g_CV = None
-            if w.pair_CV is not None:
-                g_CV = _away(s_CV, w, scalars).mul_(w.pair_CV)
-                if ctx.needs_input_grad[2]:
-                    g_slope += 2 * g_aligned * (g_CV * s_CV).sum()
-                    g_offset += 2 * g_aligned * g_CV.sum()
-                g_CV.mul_(2 * g_aligned * scalars.slope)
-            if w.base_CV is not None:
-                g_kappa_C, g_s_CV = _softmax_gradient(
-                    s_CV, w, scalars.kappa, log_negatives_R[part], g_weighted, ctx.needs_input_grad[1]
-                )
-                g_kappa += g_kappa_C.sum()
-                g_CV = g_s_CV if g_CV is None else g_CV.add_(g_s_CV)
-            if g_CV is not None:
-                g_VD.index_add_(0, rows_C, g_CV @ u_VD)
-                g_VD.addmm_(g_CV.T, u_CD)
-        return g_VD, g_kappa, g_slope, g_offset, None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,39 +117,160 @@ class _Scalars:
     offset: float
 
 
-def _away(s_CV: Tensor, w: Weights, scalars: _Scalars) -> Tensor:
-    """[C, V] similarity minus what is asked for."""
-    assert w.dissimilar_CV is not None
-    return torch.add(w.dissimilar_CV, s_CV, alpha=scalars.slope).add_(scalars.offset - 1)
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """C anchors, and the T views from `first` on. half: what lies right of the first C columns stands for its mirror image too.
 
-
-def _log_sum(s_CV: Tensor, w: Weights, kappa: float) -> Tensor:
-    """[C] log Σ weight exp(κ s) over the negatives, -inf without any. Overwrites s_CV.
-
-    The largest s of a negative is taken out first: nothing overflows, and what underflows is below the rounding of the rest.
+    u_CD: of the anchors; x_CT: similarities / τ.
     """
-    assert w.base_CV is not None
-    s_CV[w.skip] = -torch.inf
-    top_C1 = s_CV.amax(dim=1, keepdim=True)
-    top_C1 = torch.where(torch.isfinite(top_C1), top_C1, 0)
-    sum_C = s_CV.sub_(top_C1).mul_(kappa).exp_().mul_(w.base_CV).sum(dim=1)
-    return sum_C.mul_(w.factor_C).log_().add_(top_C1[:, 0], alpha=kappa)
+
+    part: slice
+    rows_C: Tensor
+    first: int
+    half: bool
+    u_CD: Tensor
+    x_CT: Tensor
+    w: Weights
+
+    def exponentials(self, top_R1: Tensor | None) -> Tensor:
+        """[C, T] base e^{x - top}."""
+        assert self.w.base_CT is not None
+        # what lies above the top has no weight
+        x_CT = self.x_CT if top_R1 is None else (self.x_CT - top_R1[self.part]).clamp_(max=0)
+        return x_CT.exp().mul_(self.w.base_CT)
+
+    def top(self) -> Tensor:
+        """[C, 1] the largest x of a view of some weight, -inf without any."""
+        assert self.w.base_CT is not None
+        return self.x_CT.masked_fill(self.w.base_CT == 0, -torch.inf).amax(1, keepdim=True)
+
+    def away(self, scalars: _Scalars) -> Tensor:
+        """[C, T] similarity minus what is asked for."""
+        assert self.w.dissimilar_CT is not None
+        away_CT = torch.add(self.w.dissimilar_CT, self.x_CT, alpha=scalars.slope / scalars.kappa)
+        return away_CT.add_(scalars.offset - 1)
+
+    def whole(self, m_CT: Tensor) -> Tensor:
+        """The sum over the pairs."""
+        return 2 * m_CT.sum() - m_CT[:, : len(m_CT)].sum() if self.half else m_CT.sum()
+
+    def add_rows(self, sum_R: Tensor, m_CT: Tensor) -> None:
+        """The sums over each anchor's pairs, added to sum_R."""
+        sum_R[self.part] += m_CT.sum(1)
+        if self.half:
+            sum_R[self.part.stop :] += m_CT[:, len(m_CT) :].sum(0)
 
 
-def _softmax_gradient(
-    s_CV: Tensor, w: Weights, kappa: float, log_C: Tensor, g: Tensor, temperature_too: bool
-) -> tuple[Tensor, Tensor]:
-    """The derivatives, times g, of L_w's total with respect to κ, per anchor [C], and to s [C, V]. Overwrites s_CV."""
-    assert w.base_CV is not None
-    anchor_P, s_P = w.positives[0], s_CV[w.positives]
-    # the share that the negatives have beside this positive: by it they are pushed away and the positive is pulled closer
-    pull_P = g * w.share_P * torch.sigmoid(log_C[anchor_P] - s_P * kappa - w.weight_P.log())
-    push_C = torch.zeros_like(log_C).index_add_(0, anchor_P, pull_P).mul_(w.factor_C)
-    s_CV[w.skip] = 0
-    g_CV = (s_CV * kappa).sub_(log_C[:, None]).clamp_(max=_LARGEST_EXPONENT).exp_()
-    g_CV.mul_(w.base_CV).mul_(kappa * push_C[:, None])
-    g_kappa_C = torch.zeros_like(log_C)
-    if temperature_too:
-        g_kappa_C = ((g_CV * s_CV).sum(1) / kappa).index_add_(0, anchor_P, -pull_P * s_P)
-    g_CV.index_put_(w.positives, -kappa * pull_P, accumulate=True)
-    return g_kappa_C, g_CV
+class _Totals:
+    """What the forward pass adds up, and, where somebody wants it (of κ; of slope or offset), what the backward pass needs of it."""
+
+    def __init__(self, like_VD: Tensor, anchors: int, scalars: _Scalars, wanted: tuple[bool, bool]) -> None:
+        self.scalars, self.wanted = scalars, wanted
+        self.sum_R, self.total_R, self.by_kappa_R = like_VD.new_zeros(3, anchors)
+        self.top_R1 = None if scalars.kappa <= _LARGEST_KAPPA else like_VD.new_zeros(anchors, 1)
+        self.aligned, self.counted, self.by_slope, self.by_offset = like_VD.new_zeros(4)
+
+    def add(self, tile: _Tile) -> None:
+        base_CT, pair_CT = tile.w.base_CT, tile.w.pair_CT
+        if pair_CT is not None:
+            away_CT = tile.away(self.scalars)
+            pushed_CT = away_CT * pair_CT
+            if self.wanted[1]:
+                self.by_offset += 2 * tile.whole(pushed_CT)
+                self.by_slope += 2 / self.scalars.kappa * tile.whole(pushed_CT * tile.x_CT)
+            self.aligned += tile.whole(pushed_CT.mul_(away_CT))
+            self.counted += tile.whole(pair_CT)
+        if base_CT is not None:
+            if self.top_R1 is not None:
+                self.top_R1[tile.part] = tile.top()
+            e_CT = tile.exponentials(self.top_R1)
+            tile.add_rows(self.sum_R, e_CT)
+            tile.add_rows(self.total_R, base_CT)
+            if self.wanted[0]:
+                tile.add_rows(self.by_kappa_R, e_CT.mul_(tile.x_CT))
+
+
+class _Sums(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        u_VD: Tensor,
+        kappa: Tensor,
+        slope: Tensor,
+        offset: Tensor,
+        rows_R: Tensor,
+        weigh: Weigh,
+        half: bool,
+    ) -> tuple[Tensor, ...]:
+        ctx.scalars = scalars = _Scalars(float(kappa), float(slope), float(offset))
+        ctx.weigh, ctx.half, ctx.kept = weigh, half, None
+        found = _Totals(u_VD, len(rows_R), scalars, ctx.needs_input_grad[1:3])
+        for part, rows_C in chunks(rows_R, len(u_VD), half=half):
+            tile = _tile(ctx, u_VD, part, rows_C)
+            found.add(tile)
+            if len(rows_C) == len(rows_R):
+                ctx.kept = tile  # all in one chunk: nothing need be computed again
+            del tile
+        by_kappa_R = found.by_kappa_R / (scalars.kappa * torch.where(found.sum_R > 0, found.sum_R, 1))
+        ctx.save_for_backward(
+            u_VD, rows_R, found.sum_R, found.top_R1, by_kappa_R, found.by_slope, found.by_offset
+        )
+        ctx.mark_non_differentiable(found.total_R, found.counted)
+        log_R = found.sum_R.log()
+        if found.top_R1 is not None:
+            log_R += found.top_R1[:, 0]
+        return log_R, found.total_R, found.aligned, found.counted
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *g: Tensor) -> tuple[Tensor | None, ...]:
+        # whoever calls backward() within autocast gets float32 all the same, as the forward pass does
+        with torch.autocast(g[0].device.type, enabled=False):
+            return _Sums._backward(ctx, g[0], g[2])
+
+    @staticmethod
+    def _backward(ctx: Any, g_R: Tensor, g_aligned: Tensor) -> tuple[Tensor | None, ...]:
+        u_VD, rows_R, sum_R, top_R1, by_kappa_R, by_slope, by_offset = ctx.saved_tensors
+        each_R = ctx.scalars.kappa * torch.where(sum_R > 0, g_R / sum_R, 0)
+        pull = 2 * ctx.scalars.slope * float(g_aligned)
+        g_VD = torch.zeros_like(u_VD)
+        for part, rows_C in chunks(rows_R, len(u_VD), half=ctx.half):
+            tile = ctx.kept or _tile(ctx, u_VD, part, rows_C)
+            _add_gradient(g_VD, u_VD, tile, ctx.scalars, each_R, top_R1, pull)
+            del tile
+        return g_VD, g_R @ by_kappa_R, g_aligned * by_slope, g_aligned * by_offset, None, None, None
+
+
+def _tile(ctx: Any, u_VD: Tensor, part: slice, rows_C: Tensor) -> _Tile:
+    first = part.start if ctx.half else 0
+    u_CD = u_VD.index_select(0, rows_C)
+    x_CT = (u_CD * ctx.scalars.kappa) @ u_VD[first:].T
+    return _Tile(part, rows_C, first, ctx.half, u_CD, x_CT, ctx.weigh(rows_C, first, x_CT))
+
+
+def _add_gradient(
+    g_VD: Tensor,
+    u_VD: Tensor,
+    tile: _Tile,
+    scalars: _Scalars,
+    each_R: Tensor,
+    top_R1: Tensor | None,
+    pull: float,
+) -> None:
+    """What a tile adds to the gradient of u_VD. A half tile's similarities stand for their mirror images: the derivatives of both."""
+    g_CT = None
+    if tile.w.base_CT is not None:
+        each_C1 = each_R[tile.part, None]
+        g_CT = tile.exponentials(top_R1)
+        g_CT.mul_(each_C1 + each_R[tile.first :] if tile.half else each_C1)
+    if tile.w.pair_CT is not None:
+        pull = 2 * pull if tile.half else pull
+        away_CT = tile.away(scalars)
+        if g_CT is None:
+            g_CT = away_CT.mul_(tile.w.pair_CT).mul_(pull)
+        else:
+            g_CT.addcmul_(away_CT, tile.w.pair_CT, value=pull)
+    if g_CT is not None:
+        after = tile.part.stop if tile.half else 0
+        g_VD.index_add_(0, tile.rows_C, g_CT @ u_VD[tile.first :])
+        g_VD[after:].addmm_(g_CT[:, after - tile.first :].T, tile.u_CD)

@@ -46,16 +46,20 @@ class Same:
     begin_V: Tensor
     size_V: Tensor
 
-    def pairs(self, rows_C: Tensor) -> tuple[Tensor, Tensor]:
-        """Every anchor with every view of its group, itself too: places in the chunk [P], views [P].
+    def pairs(self, rows_C: Tensor, first: int = 0) -> tuple[Tensor, Tensor]:
+        """Every anchor with every view of its group, itself too: places in the chunk [P], views [P] counted from `first` on.
 
-        Few among all [C, V]: naming them is cheaper than comparing all.
+        Few among all [C, T]: naming them is cheaper than comparing all.
         """
         size_C = self.size_V[rows_C]
         anchor_P = torch.repeat_interleave(size_C)
         first_C = size_C.cumsum(0) - size_C
         within_P = torch.arange(len(anchor_P), device=rows_C.device) - first_C[anchor_P]
-        return anchor_P, self.order_V[self.begin_V[rows_C][anchor_P] + within_P]
+        view_P = self.order_V[self.begin_V[rows_C][anchor_P] + within_P]
+        if first:
+            right_P = view_P >= first
+            anchor_P, view_P = anchor_P[right_P], view_P[right_P] - first
+        return anchor_P, view_P
 
 
 def views(z_all: Tensor, pairs: Pairs, unknown: Unknown = "average") -> Views:

@@ -17,8 +17,9 @@ from clef_ray.errors import ConfigError
 from clef_ray.losses import Pairs, RiskReference, Term
 from clef_ray.losses._dissimilarity import EPS, Mask, dissimilarity
 from clef_ray.losses._guidance import Guidance, SamePatient, WeightNorm
-from clef_ray.losses._kernel import extrema, sums
+from clef_ray.losses._kernel import extrema, negatives
 from clef_ray.losses._negatives import Choice, check_negatives, refuse_too_many
+from clef_ray.losses._positives import cosines
 from clef_ray.losses._reference import Normaliser, risk_reference
 from clef_ray.losses._temperature import Temperature
 from clef_ray.losses._views import Unknown, Views, views, without_unknown
@@ -180,13 +181,25 @@ class Guided(nn.Module):
             d = dissimilarity(columns, pairs.reference, self.alpha, self.power, self.normaliser)
             inverse = self.temperature.inverse(columns.u_VD)
             slope, offset = self._scale(columns)
-            weigh = self.guidance.weigh(columns, d, pairs.key)
-            weighted, aligned, counted = sums(columns.u_VD, rows, weigh, inverse, slope, offset)
-        terms = []
-        if self.lambda_w > 0:
-            terms.append(Term("weighted", self.lambda_w, weighted, weighted.new_tensor(len(rows))))
-        if self.lambda_d > 0:
-            terms.append(Term("alignment", self.lambda_d, aligned, counted))
+            same = self.guidance.same(columns)
+            weigh = self.guidance.weigh(columns, same, d, pairs.key)
+            symmetric = self.guidance.symmetric(self.alpha)
+            found = negatives(columns.u_VD, rows, weigh, inverse, slope, offset, symmetric=symmetric)
+            anchor_P, view_P = self.guidance.positives(rows, same, columns.batch)
+            s_P = cosines(columns.u_VD, rows[anchor_P], view_P)
+            terms = []
+            if self.lambda_w > 0:
+                positives_R = torch.bincount(anchor_P, minlength=len(rows)).to(s_P.dtype)
+                candidates_R = len(columns.u_VD) - same.size_V[rows]
+                total = self.guidance.contrast(found, inverse * s_P, anchor_P, positives_R, candidates_R)
+                terms.append(Term("weighted", self.lambda_w, total, total.new_tensor(len(rows))))
+            if self.lambda_d > 0:
+                total, count = found.aligned, found.counted
+                if not self.guidance.exclude_diag:
+                    s_2 = torch.cat([s_P, cosines(columns.u_VD, rows, rows)])
+                    total = total + (slope * s_2 + offset - 1).square().sum()
+                    count = count + len(s_2)
+                terms.append(Term("alignment", self.lambda_d, total, count))
         return terms
 
     def _scale(self, columns: Views) -> tuple[Tensor, Tensor]:

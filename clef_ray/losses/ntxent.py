@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from clef_ray.losses import Pairs, Term
-from clef_ray.losses._kernel import Entries, Weights, sums
+from clef_ray.losses._kernel import Entries, Weights, negatives
 from clef_ray.losses._negatives import allowed, check_negatives, hardest, random_choice, refuse_too_many
+from clef_ray.losses._positives import contrast, cosines
 from clef_ray.losses._temperature import Temperature
 from clef_ray.losses._views import other_view, views
 from clef_ray.registry import unknown
@@ -53,25 +54,24 @@ class Ntxent(nn.Module):
         with torch.autocast(z_all.device.type, enabled=False):
             columns = views(z_all, pairs)
             same = columns.same(columns.patient_V)
-            one, zero = columns.u_VD.new_ones(()), columns.u_VD.new_zeros(())
-            inverse = self.temperature.inverse(columns.u_VD)
+            kappa, nothing = self.temperature.inverse(columns.u_VD), columns.u_VD.new_zeros(())
 
-            def weigh(rows_C: Tensor, s_CV: Tensor) -> Weights:
-                skip = self._skip(rows_C, same.pairs(rows_C), s_CV, pairs.key)
-                base_CV = torch.ones_like(s_CV)
-                base_CV[skip] = 0
-                positives = torch.arange(len(rows_C), device=rows_C.device), other_view(rows_C, columns.batch)
-                each_C = s_CV.new_ones(len(rows_C))
-                return Weights(skip, base_CV, each_C, positives, each_C, each_C, None, None)
+            def weigh(rows_C: Tensor, first: int, x_CT: Tensor) -> Weights:
+                base_CT = torch.ones_like(x_CT)
+                base_CT[self._skip(rows_C, same.pairs(rows_C, first), x_CT, pairs.key)] = 0
+                return Weights(base_CT)
 
-            total, _, _ = sums(columns.u_VD, rows, weigh, inverse, one, zero)
+            symmetric = self.negatives is None
+            found = negatives(columns.u_VD, rows, weigh, kappa, nothing, nothing, symmetric=symmetric)
+            x_R = kappa * cosines(columns.u_VD, rows, other_view(rows, columns.batch))
+            total = contrast(x_R, found.log_R)
         return [Term("nce", 1.0, total, total.new_tensor(len(rows)))]
 
     def _skip(
-        self, rows_C: Tensor, own: tuple[Tensor, Tensor], s_CV: Tensor, key: tuple[int, int]
+        self, rows_C: Tensor, own: tuple[Tensor, Tensor], x_CT: Tensor, key: tuple[int, int]
     ) -> Entries:
         if self.negatives is None:
             return own
         if self.choose == "hardest":
-            return ~hardest(allowed(own, s_CV), s_CV, self.negatives)
-        return ~random_choice(allowed(own, s_CV), rows_C, self.negatives, key)
+            return ~hardest(allowed(own, x_CT), x_CT, self.negatives)
+        return ~random_choice(allowed(own, x_CT), rows_C, self.negatives, key)

@@ -139,14 +139,15 @@ PARTS = (
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("case", [NO_QUEUE, CASE], ids=["batch", "queue"])
 @pytest.mark.parametrize("switch", every_switch(), ids=str)
-def test_workers_rows_add_up(switch, dtype):
+def test_workers_rows_add_up(switch, case, dtype):
     """Any partition of the anchors sums to the whole: terms, gradient of z_all, gradient of the temperature."""
-    loss = make_loss({"learn_temperature": True, **switch}, CASE)
-    pairs = pairs_of(CASE, loss)
+    loss = make_loss({"learn_temperature": True, **switch}, case)
+    pairs = pairs_of(case, loss)
     results = []
     for part in PARTS:
-        z = CASE.z.to(dtype).requires_grad_()
+        z = case.z.to(dtype).requires_grad_()
         workers = [loss(z, rows, pairs) for rows in part]
         terms = [
             (sum(t.total for t in same), sum(t.count for t in same)) for same in zip(*workers, strict=True)
@@ -160,14 +161,15 @@ def test_workers_rows_add_up(switch, dtype):
         torch.testing.assert_close(other[2], results[0][2], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("case", [NO_QUEUE, CASE], ids=["batch", "queue"])
 @pytest.mark.parametrize("switch", every_switch(), ids=str)
-def test_chunk_size_never_matters(switch, monkeypatch):
+def test_chunk_size_never_matters(switch, case, monkeypatch):
     """17 similarities are one anchor with its 12 + 5 views, 40 two anchors; 1 is less than one anchor."""
-    loss = make_loss(switch, CASE)
+    loss = make_loss(switch, case)
 
     def run():
-        z = CASE.z.clone().requires_grad_()
-        value = reduce(loss(z, torch.arange(12), pairs_of(CASE, loss)))
+        z = case.z.clone().requires_grad_()
+        value = reduce(loss(z, torch.arange(12), pairs_of(case, loss)))
         return value, *torch.autograd.grad(value, z)
 
     whole = run()

@@ -35,6 +35,10 @@ class Largest(TorchDispatchMode):
 @pytest.mark.parametrize(
     ("loss", "k"),
     [
+        (Ntxent(), 1),
+        (Guided(learn_temperature=True), 1),
+        (Guided(**Guided.PRESETS["published"]), 2),
+        (Guided(same_patient="positive"), 1),
         (Ntxent(queue=Q), 1),
         (Ntxent(queue=Q, negatives=100, choose="hardest", learn_temperature=True), 1),
         (Guided(queue=Q), 1),
@@ -44,6 +48,10 @@ class Largest(TorchDispatchMode):
         *((Guided(queue=Q, negatives=100, choose=c), 2) for c in ("hardest", "risk_far", "stratified")),
     ],
     ids=[
+        "ntxent-alone",
+        "default-alone",
+        "published-alone",
+        "positive-alone",
         "ntxent",
         "hardest",
         "default",
@@ -57,8 +65,8 @@ class Largest(TorchDispatchMode):
 )
 def test_nothing_larger_than_a_chunk(loss, k, monkeypatch):
     monkeypatch.setattr("clef_ray.losses._kernel.CHUNK", CHUNK)
-    case = make_case(B, q=Q, k=k, dim=DIM, patients=200)
-    case = dataclasses.replace(case, z=case.z.float(), queue_z=case.queue_z.float())
+    case = make_case(B, q=loss.queue, k=k, dim=DIM, patients=200)
+    case = dataclasses.replace(case, z=case.z.float())
     z, pairs, saved = case.z.requires_grad_(), pairs_of(case, loss), []
 
     def pack(tensor):
