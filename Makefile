@@ -16,16 +16,19 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help ablate test lint format ui clean
+.PHONY: help ablate test test-faults lint format ui studies clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ablate: $(STAMP) ## how many negatives does guided pretraining need? (ARGS="--smoke" for one minute, "--help" for all options)
 	@$(BIN)/python experiments/ablate_negatives.py --storage $(STORAGE) $(ARGS)
 
 test: $(STAMP) ## the whole test suite
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-faults: $(STAMP) ## kill, cut off, fill up: what the same command makes of it (prints the table of README)
+	@$(BIN)/python -m pytest tests/faults -m "faults or not faults" -s $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, and who may import whom
 	@$(BIN)/ruff check .
@@ -41,6 +44,11 @@ ui: $(STAMP) ## every run in the browser (MLflow on http://127.0.0.1:5000; anoth
 	@test -f $(STORAGE)/mlflow/mlflow.db || { echo "No runs in $(STORAGE) yet: make ablate first, or give STORAGE=..."; exit 1; }
 	@echo "MLflow: http://127.0.0.1:$(PORT)   (Ctrl-C ends it)"
 	@$(BIN)/mlflow ui --backend-store-uri sqlite:///$(STORAGE)/mlflow/mlflow.db --host 127.0.0.1 --port $(PORT)
+
+studies: $(STAMP) ## every study in the browser (optuna-dashboard on http://127.0.0.1:8080)
+	@test -f $(STORAGE)/optuna/optuna.db || { echo "No studies in $(STORAGE) yet: make ablate first, or give STORAGE=..."; exit 1; }
+	@echo "Studies: http://127.0.0.1:8080   (Ctrl-C ends it)"
+	@$(BIN)/optuna-dashboard --host 127.0.0.1 --port 8080 sqlite:///$(abspath $(STORAGE))/optuna/optuna.db
 
 clean: ## remove .venv and caches; storage is never touched
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

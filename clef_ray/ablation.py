@@ -4,7 +4,7 @@ An experiment file declares an `Ablation` as data; `plan` turns it into trials; 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -13,8 +13,10 @@ from clef_ray.config import (
     EVALUATION_VERSION,
     Run,
     Spec,
+    SplitName,
     fingerprint,
     flatten,
+    split_identity,
     task_spec,
     to_dict,
 )
@@ -129,12 +131,13 @@ class Trial:
 class Outcome:
     """What came of one trial.
 
-    results: task name -> its result; history: one mapping per epoch (`epoch`, `loss`, `lr`, ...); seconds: `pretrain`, `evaluate`,
-    `wall`; shared_with: the trial ("arm seed") that trained this run, when another one did; reason: why it failed.
+    state: COMPLETE: everything is there; FAILED: why stands in reason; PRUNED: stopped early, so history and no results, and reason
+    names the rule. results: task name -> its result; history: one mapping per epoch (`epoch`, `loss`, `lr`, ...); seconds: `pretrain`, `evaluate`,
+    `wall`; shared_with: the trial ("arm seed") that trained this run, when another one did; reason: why it failed or was stopped.
     """
 
     trial: Trial
-    state: Literal["COMPLETE", "FAILED"]
+    state: Literal["COMPLETE", "FAILED", "PRUNED"]
     results: Mapping[str, TaskResult] = field(default_factory=dict)
     history: Sequence[Mapping[str, float]] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -157,6 +160,8 @@ class Plan:
     """An ablation made concrete: its trials in order, its task Specs, the data's fingerprint.
 
     smoke: whether it is the minimal version; data_name: the data as the user named them. Both are for the reader, not part of the identity.
+    identity: the fingerprint of a plan that grows (a sweep, whose trials are not known beforehand); empty: it is computed from the trials.
+    split: what its encoders are judged on: the test patients, or the patients for choosing (`evaluate.inputs.SPLITS`).
     """
 
     ablation: Ablation
@@ -165,6 +170,8 @@ class Plan:
     data: str
     smoke: bool = False
     data_name: str = "synthetic"
+    identity: str = ""
+    split: SplitName = "official"
 
     def unique(self) -> list[Trial]:
         """One trial per distinct run, the first that asks for it."""
@@ -180,6 +187,8 @@ class Plan:
 
     def fingerprint(self) -> str:
         """The identity of the whole comparison: its MLflow parent run is found by it."""
+        if self.identity:
+            return self.identity
         runs = sorted({t.run.fingerprint() for t in self.trials})
         return fingerprint(
             {
@@ -187,6 +196,7 @@ class Plan:
                 "runs": runs,
                 "tasks": [t.to_dict() for t in self.tasks],
                 "evaluation": EVALUATION_VERSION,
+                **split_identity(self.split),
             }
         )
 
@@ -231,9 +241,10 @@ def plan(
         run = apply(Run(data=data), {**common, **arm.settings}, user, taken)
         trials += [Trial(arm, seed, replace(run, seed=seed)) for seed in numbers]
     if unused := set(user) - taken:
-        raise unknown("setting", min(unused), _options(trials), f"--set; no arm of {ablation.name} has it")
+        options = options_of(trial.run for trial in {t.arm.name: t for t in trials}.values())
+        raise unknown("setting", min(unused), options, f"--set; no arm of {ablation.name} has it")
     for trial in {t.arm.name: t for t in trials}.values():  # the seed changes nothing that can be wrong
-        _check(trial)
+        check(trial)
     tasks = tuple(task_spec(t) for t in ablation.tasks)
     if len({t.name for t in tasks}) < len(tasks):
         raise ConfigError(
@@ -242,20 +253,25 @@ def plan(
     return Plan(ablation, tuple(trials), tasks, data, smoke)
 
 
-def _options(trials: Sequence[Trial]) -> set[str]:
-    """The settings of the trials' losses and scores."""
-    runs = {t.arm.name: t.run.canonical() for t in trials}.values()
-    parts = {("loss", run.loss) for run in runs} | {("score", run.score) for run in runs}
+def options_of(runs: Iterable[Run]) -> set[str]:
+    """The settings of the runs' losses and scores, which not every run has."""
+    parts = {
+        (head, part)
+        for run in map(Run.canonical, runs)
+        for head, part in (("loss", run.loss), ("score", run.score))
+    }
     return {f"{head}.{option}" for head, part in parts if part for option, _ in part.options}
 
 
-def _check(trial: Trial) -> None:
-    """What the parts cannot see alone: more negatives than a batch holds, test patients in pretraining."""
+def check(trial: Trial) -> None:
+    """ConfigError for what cannot be run: a part's value out of range, and what the parts cannot see alone (more negatives than a batch
+    holds, test patients in pretraining).
+    """
     run = trial.run.canonical()
     OFFICIAL.refuse_seen(run.train_folds)
     if not {*run.train_folds} <= set(range(1, 11)):
         raise ConfigError(f"train_folds {run.train_folds}: folds are numbered 1 to 10")
-    _build(run)
+    check_parts(run)
     options = dict(run.loss.options) if run.loss else {}
     wanted, queue = options.get("negatives"), options.get("queue", 0)
     most = 2 * run.optimiser.batch - 2 + queue
@@ -267,8 +283,8 @@ def _check(trial: Trial) -> None:
         )
 
 
-def _build(run: Run) -> None:
-    """Build what is cheap to build: a value outside a component's range is told before anything starts."""
+def check_parts(run: Run) -> None:
+    """Build what is cheap to build: a value outside a component's range is told (ConfigError) before anything starts."""
     run.method.build(METHODS)
     if run.views.lead not in ("random", *LEADS):
         raise unknown("lead", run.views.lead, ("random", *LEADS), "views.lead")

@@ -21,6 +21,9 @@ SCIENCE_VERSION = 2
 #: Raised when a task's numbers change their meaning though its text does not: tasks are evaluated again, encoders are not trained again.
 EVALUATION_VERSION = 2
 
+#: The split of the patients that encoders are judged by (`evaluate.inputs.SPLITS`).
+SplitName = Literal["official", "selection"]
+
 T = TypeVar("T")
 
 
@@ -124,10 +127,17 @@ def _one_lead(views: Views) -> Views:
     return views if views.lead == "random" else replace(views, same_lead=Views.same_lead)
 
 
-def evaluation_fingerprint(run: Run, task: Spec, data: str) -> str:
-    """The identity of one task's result: the encoder's run, the task with its options, the evaluation data and what is computed on them."""
-    content = {"run": run.fingerprint(), "task": task.to_dict(), "data": data}
+def evaluation_fingerprint(run: Run, task: Spec, data: str, split: SplitName = "official") -> str:
+    """The identity of one task's result: the encoder's run, the task with its options, the evaluation data, their split and what is
+    computed on them.
+    """
+    content = {"run": run.fingerprint(), "task": task.to_dict(), "data": data, **split_identity(split)}
     return fingerprint({"evaluation": EVALUATION_VERSION, **content})
+
+
+def split_identity(split: SplitName) -> dict[str, str]:
+    """What a split adds to a fingerprint: nothing where it is the official one, so that results from before there were others stay valid."""
+    return {} if split == "official" else {"split": split}
 
 
 def fingerprint(content: Mapping[str, Any]) -> str:

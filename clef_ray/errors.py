@@ -13,6 +13,10 @@ class DataError(ClefRayError):
     """Input data that are absent, incomplete or not what they claim to be."""
 
 
+class TrainingError(ClefRayError):
+    """The training itself went wrong (a loss that is not finite). The same run would go the same way again, so nobody retries it."""
+
+
 class CapacityError(ClefRayError):
     """More was asked for than the cluster has."""
 

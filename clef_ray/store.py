@@ -16,6 +16,15 @@ import pyarrow.fs as pafs
 from clef_ray.errors import StorageError
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stored file: its name, its size in bytes, when it was written in seconds since 1970."""
+
+    name: str
+    size: int
+    modified: float
+
+
 @dataclass(frozen=True)
 class Store:
     """A folder named by a path or URI. Names are relative to it, with forward slashes."""
@@ -64,6 +73,21 @@ class Store:
             found = filesystem.get_file_info(pafs.FileSelector(path, allow_not_found=True))
         return sorted(str(info.base_name) for info in found)
 
+    def walk(self, prefix: str = "", *, recursive: bool = True) -> Iterator[Entry]:
+        """Every file below `prefix`, at any depth or directly, in no particular order; none where there is no such folder.
+
+        StorageError where it cannot be listed.
+        """
+        filesystem, root = self._at("")
+        where = f"{root}/{prefix}" if prefix else root
+        with self._told("list", prefix):
+            found = filesystem.get_file_info(
+                pafs.FileSelector(where, allow_not_found=True, recursive=recursive)
+            )
+        for info in found:
+            if info.type == pafs.FileType.File:
+                yield Entry(info.path.removeprefix(f"{root}/"), int(info.size), info.mtime_ns / 1e9)
+
     def open_input(self, name: str) -> pa.NativeFile:
         """Random-access input; StorageError where there is no such file."""
         filesystem, path = self._at(name)
@@ -87,9 +111,18 @@ class Store:
             if local:
                 Path(target).replace(path)
 
+    def delete(self, name: str) -> None:
+        """Delete a file, or a folder with all in it; one that is not there is no error. StorageError where it cannot be deleted."""
+        filesystem, path = self._at(name)
+        with self._told("delete", name):
+            kind = filesystem.get_file_info(path).type
+            if kind == pafs.FileType.Directory:
+                filesystem.delete_dir(path)
+            elif kind != pafs.FileType.NotFound:
+                filesystem.delete_file(path)
+
     def check_writable(self) -> None:
         """StorageError with the reason when nothing can be written here."""
         name = f".writable-{uuid.uuid4().hex[:8]}"
         self.write_bytes(name, b"")
-        filesystem, path = self._at(name)
-        filesystem.delete_file(path)
+        self.delete(name)

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from clef_ray.ablation import Outcome, Trial
 from clef_ray.augment import window
-from clef_ray.config import Run, Spec, evaluation_fingerprint
+from clef_ray.config import Run, Spec, SplitName, evaluation_fingerprint
 from clef_ray.datasets import covariates_of
 from clef_ray.distributed import Context, LocalContext
 from clef_ray.errors import DataError
 from clef_ray.evaluate.embedder import Embedder
-from clef_ray.evaluate.inputs import OFFICIAL
+from clef_ray.evaluate.inputs import SPLITS
+from clef_ray.evaluate.monitor import Monitor, Read, reader
 from clef_ray.evaluate.run import TaskResult, run_task
 from clef_ray.registry import METHODS, SCORES, TASKS
 from clef_ray.scores import fit, risk
@@ -49,11 +50,13 @@ def pretrain(
     row_groups: NDArray[np.int64],
     feed: Feed,
     context: Context,
+    read: Read,
     micro_batch: int | None = None,
 ) -> None:
     """Pretrain a run unless its store holds it already. Every worker of a group calls this; rank 0 writes.
 
-    micro_batch: records encoded at once (train/pieces.py); hardware, not part of the run's identity.
+    read: single records' signals: the validation patients', for the metrics of each epoch (evaluate/monitor.py); micro_batch: records
+    encoded at once (train/pieces.py); hardware, not part of the run's identity.
     """
     if complete(context.store):
         return
@@ -64,7 +67,8 @@ def pretrain(
         people = subjects(run, table)
         plan = read_plan(run, people, rows, row_groups)
         trainer = Trainer(run, people, plan, feed, context, micro_batch)
-        history, encoder = trainer.fit(), trainer.encoder
+        watch = Monitor.of(run, table, feed.leads, read, context.device) if context.rank == 0 else None
+        history, encoder = trainer.fit(watch), trainer.encoder
     else:
         encoder = build_encoder(run)
     if context.rank == 0:
@@ -90,19 +94,28 @@ def pretrain_here(
 ) -> None:
     """Pretrain in this process on a corpus in memory."""
     feed = MemoryFeed(corpus.signals_NCT, corpus.leads)
-    pretrain(run, corpus.table, corpus.groups, feed, LocalContext(store, device, listen), micro_batch)
+    context = LocalContext(store, device, listen)
+    pretrain(run, corpus.table, corpus.groups, feed, context, reader(corpus), micro_batch)
 
 
 def evaluate(
-    run: Run, tasks: Sequence[Spec], corpus: Corpus, store: Store, device: str = "auto"
+    run: Run,
+    tasks: Sequence[Spec],
+    corpus: Corpus,
+    store: Store,
+    device: str = "auto",
+    split: SplitName = "official",
 ) -> dict[str, TaskResult]:
-    """Every task's result on the corpus' held-out folds; tasks whose result is stored are read, not run."""
+    """Every task's result on the split's test patients; tasks whose result is stored are read, not run.
+
+    ConfigError where pretraining saw patients of the same data that the split judges on.
+    """
     if run.data == corpus.manifest.fingerprint and METHODS.get(run.method.name).trains:
-        OFFICIAL.refuse_seen(run.train_folds)
+        SPLITS[split].refuse_seen(run.train_folds)
     results: dict[str, TaskResult] = {}
     features: dict[str, NDArray[np.float32]] = {}
     for spec in tasks:
-        name = f"evaluate/{evaluation_fingerprint(run, spec, corpus.manifest.fingerprint)}.npz"
+        name = f"evaluate/{evaluation_fingerprint(run, spec, corpus.manifest.fingerprint, split)}.npz"
         if store.exists(name):
             results[spec.name] = TaskResult.from_bytes(store.read_bytes(name))
             continue
@@ -125,6 +138,7 @@ def evaluate(
             manifest.headline,
             risk_N,
             age_sex_risk_N=age_sex_risk_N,
+            split=SPLITS[split],
         )
         store.write_bytes(name, result.to_bytes())
         results[spec.name] = result
@@ -149,14 +163,16 @@ def _task_risks(
     return risk(score, covariates, patient_N, fill).value_N, risk(score, age_sex, patient_N, fill).value_N
 
 
-def load_outcome(trial: Trial, tasks: Sequence[Spec], data: str, storage: str) -> Outcome | None:
+def load_outcome(
+    trial: Trial, tasks: Sequence[Spec], data: str, storage: str, split: SplitName = "official"
+) -> Outcome | None:
     """A finished trial from the store, or None where its pretraining or a task is missing."""
     store = run_store(storage, trial.run)
     if not complete(store):
         return None
     results: dict[str, TaskResult] = {}
     for spec in tasks:
-        name = f"evaluate/{evaluation_fingerprint(trial.run, spec, data)}.npz"
+        name = f"evaluate/{evaluation_fingerprint(trial.run, spec, data, split)}.npz"
         if not store.exists(name):
             return None
         results[spec.name] = TaskResult.from_bytes(store.read_bytes(name))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from clef_ray.ablation import EMBEDDED_BUDGET, Ablation, Arm, plan
+from clef_ray.config import EVALUATION_VERSION, evaluation_fingerprint, fingerprint
 from clef_ray.errors import ConfigError
 
 ABLATION = Ablation(
@@ -249,3 +250,29 @@ def test_the_plans_identity_follows_runs_and_tasks_not_names():
 def test_differing_settings_are_the_ones_a_comparison_should_show():
     assert {"loss.negatives", "loss", "method", "seed"} <= set(plan(ABLATION, "data").differing_settings())
     assert "optimiser.batch" not in plan(ABLATION, "data", arms=["clef-7", "clef-31"]).differing_settings()
+
+
+def test_a_plan_that_grows_keeps_its_identity_and_a_split_for_choosing_has_its_own():
+    made = plan(ABLATION, "data")
+    runs = sorted({t.run.fingerprint() for t in made.trials})
+    content = {"ablation": "demo", "runs": runs, "tasks": [t.to_dict() for t in made.tasks]}
+    before = fingerprint({**content, "evaluation": EVALUATION_VERSION})
+    assert made.fingerprint() == before, "what was tracked before there were splits is still found"
+    growing = replace(made, identity="sweep-of-its-own")
+    assert (
+        growing.fingerprint()
+        == replace(growing, trials=(), split="selection").fingerprint()
+        == "sweep-of-its-own"
+    )
+    assert replace(made, split="selection").fingerprint() != made.fingerprint()
+
+
+def test_results_from_before_there_were_splits_stay_valid_and_are_the_official_ones():
+    made = plan(ABLATION, "data")
+    run, task = made.trials[0].run, made.tasks[0]
+    content = {"run": run.fingerprint(), "task": task.to_dict(), "data": "d"}
+    before = fingerprint({"evaluation": EVALUATION_VERSION, **content})
+    assert (
+        evaluation_fingerprint(run, task, "d") == evaluation_fingerprint(run, task, "d", "official") == before
+    )
+    assert evaluation_fingerprint(run, task, "d", "selection") != before

@@ -59,14 +59,20 @@ HELP = (
 )
 
 
+#: Where mlflow is imported.
+MLFLOWS = {
+    f"clef_ray.tracking.{name}" for name in ("client", "delivery", "machine", "mlflow", "notes", "record", "registry")
+}
+
+
 def importing(*names):
-    """A statement that imports these modules and everything in them (but for the one file that is mlflow's)."""
+    """A statement that imports these modules and everything in them (but for the files that are mlflow's)."""
     modules = []
     for name in names:
         folder = ROOT / name.replace(".", "/")
         inside = pkgutil.iter_modules([str(folder)]) if folder.is_dir() and name not in LIGHT else []
         modules += [name, *(f"{name}.{module.name}" for module in inside)]
-    return "; ".join(f"import {module}" for module in modules if module != "clef_ray.tracking.mlflow")
+    return "; ".join(f"import {module}" for module in modules if module not in MLFLOWS)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Storage: atomic local files, and errors that name the place."""
 
+import time
+
 import pytest
 
 from clef_ray.errors import StorageError
@@ -47,3 +49,30 @@ def test_check_writable_leaves_nothing_behind(tmp_path):
 def test_an_unknown_kind_of_uri_is_refused():
     with pytest.raises(StorageError, match="cannot open storage 'nonsense://x'"):
         Store("nonsense://x").exists("y")
+
+
+def test_every_file_below_a_folder_with_its_size_and_age(tmp_path):
+    store = Store(str(tmp_path / "new"))
+    assert list(store.walk()) == []
+    begin = time.time()
+    for name, size in (("a.bin", 3), ("b/c/d.bin", 4), ("b/e.bin", 0)):
+        store.write_bytes(name, b"x" * size)
+    found = {e.name: e for e in store.walk()}
+    assert {name: e.size for name, e in found.items()} == {"a.bin": 3, "b/c/d.bin": 4, "b/e.bin": 0}
+    assert all(abs(e.modified - begin) < 60 for e in found.values())
+    assert {e.name for e in store.walk("b")} == {"b/c/d.bin", "b/e.bin"}
+    assert {e.name for e in store.walk("b", recursive=False)} == {"b/e.bin"}
+    with pytest.raises(StorageError, match="cannot list"):
+        list(store.walk("a.bin"))
+
+
+def test_files_and_folders_are_deleted_and_a_link_without_what_it_names(tmp_path):
+    store, other = Store(str(tmp_path / "new")), Store(str(tmp_path / "other"))
+    for name in ("a.bin", "b/c/d.bin"):
+        store.write_bytes(name, b"1")
+    other.write_bytes("kept", b"1")
+    (tmp_path / "new" / "link").symlink_to(tmp_path / "other")
+    for name in ("a.bin", "b", "link", "never there"):
+        store.delete(name)
+    assert store.list() == []
+    assert other.exists("kept")

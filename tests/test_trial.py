@@ -1,16 +1,20 @@
 """What a trial's evaluation hands to its tasks."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from clef_ray import trial
+from clef_ray.ablation import Arm, Trial
 from clef_ray.config import Run, override, task_spec
 from clef_ray.datasets import COVARIATES
 from clef_ray.datasets.synthetic import Synthetic
+from clef_ray.errors import ConfigError
 from clef_ray.scores.score2 import Score2
 from clef_ray.store import Store
+from clef_ray.train.loop import RECORD
 
 
 @pytest.fixture
@@ -35,10 +39,12 @@ def age_encoder(monkeypatch):
     monkeypatch.setattr(trial, "Embedder", encoder)
 
 
-def evaluated(corpus, folder):
-    run = override(Run(data="other"), {"method": "random"})
-    task = task_spec("score_spearman:permutations=1")
-    return trial.evaluate(run, [task], corpus, Store(str(folder)))["score_spearman"]
+TASK = task_spec("score_spearman:permutations=1")
+RUN = override(Run(data="other"), {"method": "random"})
+
+
+def evaluated(corpus, folder, **options):
+    return trial.evaluate(RUN, [TASK], corpus, Store(str(folder)), **options)["score_spearman"]
 
 
 def test_an_encoder_of_age_has_no_partial_correlation_with_the_score(corpus, age_encoder, tmp_path):
@@ -72,3 +78,27 @@ def test_a_score_that_age_and_sex_do_not_give_has_no_second_risk(corpus):
     assert np.isfinite(whole).all()
     assert np.isnan(age_sex).all()
     assert trial._task_risks(SimpleNamespace(kind="probe"), table) == (None, None)
+
+
+def test_a_split_has_results_of_its_own(corpus, age_encoder, tmp_path):
+    """The two never answer for one another, neither when they are computed nor when they are read."""
+    one, storage = Trial(Arm("random", {}), 0, RUN), str(tmp_path)
+    store = trial.run_store(storage, RUN)
+    store.write_bytes(RECORD, json.dumps({"history": [], "seconds": 1.0}).encode())
+    official = trial.evaluate(RUN, [TASK], corpus, store)["score_spearman"]
+    assert trial.load_outcome(one, [TASK], "abc", storage, "selection") is None
+    selection = trial.evaluate(RUN, [TASK], corpus, store, split="selection")["score_spearman"]
+    folds = corpus.table.fold
+    assert official.extras["zeroshot/n_test"] == (folds == 10).sum()
+    assert selection.extras["zeroshot/n_test"] == (folds == 9).sum()
+    for split, result in {"official": official, "selection": selection}.items():
+        stored = trial.load_outcome(one, [TASK], "abc", storage, split)
+        assert stored.results["score_spearman"].extras == result.extras
+    assert trial.load_outcome(one, [TASK], "abc", storage).metrics["zeroshot/n_test"] == (folds == 10).sum()
+
+
+@pytest.mark.parametrize("split", ["official", "selection"])
+def test_an_encoder_that_saw_the_judged_patients_is_refused(corpus, age_encoder, tmp_path, split):
+    seen = override(Run(data="abc"), {"train_folds": (1, 9)})
+    with pytest.raises(ConfigError, match="fold 9 would be seen in pretraining and judged on"):
+        trial.evaluate(seen, [TASK], corpus, Store(str(tmp_path)), split=split)

@@ -1,26 +1,49 @@
 """`clef-ray bench`: speed as ratios, measured in one run against a plain alternative and against the machine's limit.
 
-streaming.py: shards to augmented views. step.py: the training step. loss.py: the guided loss by batch. ray_share.py: what Ray adds to a
-trial. naive.py: the step written plainly. measure.py: taking turns, and the machine. Nothing but the project is needed: data are synthetic, in a temporary folder.
+streaming.py: shards to augmented views. step.py: the training step. loss.py: the guided loss by batch. sweep.py: what a sweep costs beyond
+its trials. naive.py: the step written plainly. measure.py: taking turns, and the machine. Nothing but the project is needed: data are
+synthetic, in a temporary folder.
 """
 
 import json
+import math
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 
 from rich import box
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
-from clef_ray.bench import loss, ray_share, step, streaming
+from clef_ray.bench import loss, step, streaming, sweep
 from clef_ray.bench.measure import Figure, machine
+from clef_ray.errors import ConfigError
+
+#: What can be measured by itself, in the order of `all`.
+GROUPS = ("streaming", "step", "loss", "sweep")
+
+#: Seconds of pretraining of a trial where the group `sweep` is asked for by itself.
+LONG = 60.0
 
 
-def run(quick: bool, as_json: bool) -> int:
-    """Measure all figures and print them, as a table or as JSON and nothing else. quick: fewer rounds. Returns 0 once all are measured."""
-    where, figures = machine(), _measure(quick)
-    options = {"--quick": quick, "--json": as_json}
-    command = " ".join(["clef-ray bench", *(name for name, given in options.items() if given)])
+def run(group: str, quick: bool, as_json: bool, seconds: float | None = None) -> int:
+    """Measure a group's figures, or with `all` those of every group, and print them, as a table or as JSON and nothing else.
+
+    quick: fewer rounds. seconds: of pretraining of one trial of the group `sweep`. Returns 0 once all are measured. ConfigError for
+    seconds of another group, or that are no length of time.
+    """
+    if seconds is not None and group != "sweep":
+        raise ConfigError(f"--seconds {seconds:g}: only `clef-ray bench sweep` has trials of a chosen length")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise ConfigError(f"--seconds {seconds:g}: allowed is more than 0")
+    options = {"--quick": quick, f"--seconds {seconds or 0:g}": seconds is not None, "--json": as_json}
+    if group == "sweep" and seconds is None and not quick:
+        seconds = LONG
+    where, figures = machine(), _measure(group, quick, seconds)
+    chosen = [] if group == "all" else [group]
+    command = " ".join(["clef-ray bench", *chosen, *(name for name, given in options.items() if given)])
     if as_json:
         print(
             json.dumps(
@@ -37,22 +60,42 @@ def run(quick: bool, as_json: bool) -> int:
     return 0
 
 
-def _measure(quick: bool) -> list[Figure]:
-    status, figures = Console(file=sys.stderr), []
-    with status.status("streaming and augmentation ..."):
-        sizes = streaming.Sizes(records=256 if quick else 512, pairs=32, batch=128, rounds=3 if quick else 15)
-        figures += streaming.streaming(sizes)
-    with status.status("the training step ..."):
-        figures += step.training_step(step.Sizes(batch=128, steps=1, rounds=5 if quick else 31))
-    with status.status("a step larger than memory ..."):
-        figures.append(step.gradient_caching(*((514, 64) if quick else (8194, 256))))
-    with status.status("the guided loss ..."):
-        by_batch = {64: 5, 2048: 3} if quick else {64: 31, 256: 31, 1024: 15, 2048: 15, 4096: 5, 8192: 3}
-        figures += loss.losses(loss.Sizes(by_batch))
-    with status.status("a small sweep under Ray ..."):
-        epochs, trials = (1, 3) if quick else (4, 6)
-        figures += ray_share.ray_share(ray_share.Sizes(patients=200, epochs=epochs, trials=trials))
+def _measure(group: str, quick: bool, seconds: float | None) -> list[Figure]:
+    figures: list[Figure] = []
+    with Console(file=sys.stderr).status("") as status:
+        for name in GROUPS if group == "all" else (group,):
+            say = partial(_say, status, name)
+            figures += _figures(name, quick, seconds, say)
     return figures
+
+
+def _say(status: Status, group: str, what: str) -> None:
+    status.update(f"{group}: {what} ...")
+
+
+def _figures(group: str, quick: bool, seconds: float | None, say: Callable[[str], None]) -> list[Figure]:
+    if group == "streaming":
+        say("shards to views")
+        sizes = streaming.Sizes(records=256 if quick else 512, pairs=32, batch=128, rounds=3 if quick else 15)
+        return streaming.streaming(sizes)
+    if group == "step":
+        say("one training step")
+        figures = step.training_step(step.Sizes(batch=128, steps=1, rounds=5 if quick else 31))
+        say("a step larger than memory")
+        return [*figures, step.gradient_caching(*((514, 64) if quick else (8194, 256)))]
+    if group == "loss":
+        say("the guided loss by batch")
+        by_batch = {64: 5, 2048: 3} if quick else {64: 31, 256: 31, 1024: 15, 2048: 15, 4096: 5, 8192: 3}
+        return loss.losses(loss.Sizes(by_batch))
+    return sweep.sweep(_sweep_sizes(quick, seconds), say)
+
+
+def _sweep_sizes(quick: bool, seconds: float | None) -> sweep.Sizes:
+    if seconds is None:
+        seconds = 1.0 if quick else 3.0
+    # Epochs as long as an experiment's, where trials are long enough to have several.
+    patients = 1000 if seconds >= 20 else 200
+    return sweep.Sizes(patients, seconds, per_slot=2 if quick else 4, short=3 if quick else 6)
 
 
 def _table(figures: list[Figure]) -> Table:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from clef_ray import __version__
 from clef_ray.errors import ClefRayError
@@ -17,6 +17,8 @@ Which part of clinically-guided ECG pretraining matters?
   clef-ray pretrain --data storage/shards/demo --set optimiser.epochs=5
   clef-ray evaluate latest --data storage/shards/demo
   clef-ray sweep experiments/ablate_negatives.py --dry-run
+  clef-ray report ablate_negatives --open                        the report again, from what the storage holds
+  clef-ray gc --dry-run                                          what nothing needs any more
   clef-ray doctor                                                is this machine ready?
 
 Every verb explains itself: clef-ray VERB --help"""
@@ -31,6 +33,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\nSee {self.prog} --help.\n")
+
+
+def verb(actions: Any, name: str, run: Callable[[argparse.Namespace], int], about: str, example: str) -> Any:
+    """Add a verb to `clef-ray`; returns its `add_argument`."""
+    parser = actions.add_parser(name, help=about, description=about, epilog=f"example:\n  {example}")
+    parser.set_defaults(action=run)
+    return parser.add_argument
 
 
 def build_parser() -> Parser:

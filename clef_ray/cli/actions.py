@@ -71,7 +71,7 @@ def pretrain(arguments: argparse.Namespace) -> int:
 
     from rich.progress import Progress
 
-    from clef_ray.cli.experiment import settings_of
+    from clef_ray.cli.options import settings_of
     from clef_ray.config import Run, override
     from clef_ray.shards import load_corpus
     from clef_ray.store import Store
@@ -157,21 +157,40 @@ def sweep(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             f"no experiment file {arguments.file} (looked at {Path(arguments.file).absolute()})"
         )
-    declared = runpy.run_path(arguments.file).get("ABLATION")
+    names = runpy.run_path(arguments.file)
+    declared = names.get("ABLATION", names.get("SEARCH"))
     if declared is None:
         raise ConfigError(
-            f"{arguments.file} declares no ABLATION; see experiments/ablate_negatives.py for the form"
+            f"{arguments.file} declares neither ABLATION nor SEARCH; see experiments/ablate_negatives.py and experiments/sweep_clef.py"
         )
     return run(declared, arguments)
+
+
+def report(arguments: argparse.Namespace) -> int:
+    from clef_ray.cli.report import run
+
+    return run(arguments)
+
+
+def gc(arguments: argparse.Namespace) -> int:
+    from clef_ray.cli.gc import gc as collect
+
+    return collect(arguments)
 
 
 def bench(arguments: argparse.Namespace) -> int:
     from clef_ray.bench import run
 
-    return run(quick=arguments.quick, as_json=arguments.json)
+    return run(arguments.group, quick=arguments.quick, as_json=arguments.json, seconds=arguments.seconds)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     from clef_ray.doctor import doctor as examine
 
-    return examine(arguments.storage, arguments.tracking_uri, arguments.address, as_json=arguments.json)
+    return examine(
+        arguments.storage,
+        arguments.tracking_uri,
+        arguments.address,
+        study_uri=arguments.study_uri,
+        as_json=arguments.json,
+    )

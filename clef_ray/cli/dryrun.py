@@ -12,6 +12,7 @@ from clef_ray.cli.data import find
 from clef_ray.cluster.capacity import Request, check
 from clef_ray.config import Run
 from clef_ray.distributed import LocalContext
+from clef_ray.search import Search
 from clef_ray.shards import Manifest, read_table
 from clef_ray.shards.manifest import MANIFEST
 from clef_ray.store import Store
@@ -60,6 +61,41 @@ def unasked(ablation: Ablation, chosen: Collection[str]) -> list[str]:
         f"{command} {beside}",
         f"{command} all",
     ]
+
+
+def show_search(
+    asked: Search, runs: list[Run], data: str, storage: str, request: Request, console: Console
+) -> int:
+    """Print the space, how many runs at most, capacity and an estimate. CapacityError where one trial does not fit."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    say(f"[bold]{asked.question}[/]")
+    for dimension in asked.space:
+        say(f"  {dimension}")
+    goals = ", ".join(f"{o.direction} {o.metric}" for o in asked.objectives)
+    say(f"{asked.configurations} configurations by {asked.sampler}, {len(asked.seeds)} seeds each: {goals}")
+    say(f"then the best one and the first with {len(asked.fresh_seeds)} fresh seeds on the test patients")
+    run = runs[0]
+    found = find(data, run.signals.fs)
+    folder = found if isinstance(found, str) else found.default_folder(storage)
+    if Store(folder).exists(MANIFEST):
+        table = read_table(folder)
+    else:
+        assert not isinstance(found, str), "a folder of shards has a manifest"
+        table = found.build().table()
+    say(f"data: {folder} ({len(table)} records of {table['patient'].nunique()} patients)")
+    room = check(request)
+    say(f"capacity: {room.concurrent} trials at once, each {request}")
+    whole = asked.configurations * len(asked.seeds) + 2 * len(asked.fresh_seeds)
+    steps = training_steps([run], len(training_rows(run, table)))
+    seconds = whole * steps * step_seconds(run, request.micro_batch) / room.concurrent
+    say(
+        f"at most {whole} runs of {steps} training steps; about {seconds / 60:.1f} min of pretraining on CPUs like this one's where none is "
+        "stopped early, evaluation not counted"
+    )
+    return 0
 
 
 def show(draft: Plan, data: str, storage: str, request: Request, console: Console) -> int:

@@ -1,74 +1,168 @@
-"""What a person sees while a sweep runs: bars in a terminal, one line per finished trial everywhere."""
+"""What a person sees while a sweep runs: a line per finished trial, and a panel below them in a terminal or a sign of life a minute elsewhere."""
 
-from collections.abc import Mapping
-from typing import Self
+import os
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from threading import Event, Lock, Thread
+from time import monotonic
+from typing import Literal, Self
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from clef_ray.ablation import Outcome, Plan, Trial
+from clef_ray.cli.live import View
+from clef_ray.cli.standing import Standing, duration, name
 from clef_ray.tracking import Tracker
 
+#: Seconds between two drawings of the panel: its clock counts seconds.
+TICK = 0.5
 
-def _name(trial: Trial) -> str:
-    return f"{trial.arm.name} seed {trial.seed}"
+#: Seconds of silence after which a log is told that the sweep goes on.
+SILENCE = 60.0
+
+#: Lines above the panel that are written again after the terminal's size has changed.
+KEPT = 10
+
+_COLOURS = {"COMPLETE": "green", "PRUNED": "yellow", "FAILED": "red"}
 
 
 class Display:
-    """A Watcher (cluster/sweep.py) that shows progress."""
+    """A Watcher (cluster/bridge.py) that shows how the sweep stands.
 
-    def __init__(self, plan: Plan, console: Console) -> None:
-        self.console = console
-        self.metrics = plan.ablation.headline
-        self.name_width = max(len(_name(t)) for t in plan.trials)
-        self.total = len(plan.unique())
-        self.epochs = sum(t.run.epochs for t in plan.unique())
-        self.done = 0
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+    total: how many runs there are in all, those of the plan where None (a sweep, which grows, says so; see also `total`). slots: how many
+    run at once. resources: what one run holds, e.g. {"CPU": 2, "GPU": 0.5}; one CPU where None. direction: of the first headline metric.
+    hints: lines that stay at the panel's bottom.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        console: Console,
+        *,
+        total: int | None = None,
+        slots: int = 1,
+        resources: Mapping[str, float] | None = None,
+        direction: Literal["maximize", "minimize"] = "maximize",
+        hints: Sequence[str] = (),
+    ) -> None:
+        runs = len(plan.unique()) if total is None else total
+        self.standing = Standing(plan, runs, slots, resources or {"CPU": 1.0}, direction)
+        self.console, self.hints = console, hints
+        self.headline = plan.ablation.headline
+        self.width = max((len(name(t)) for t in plan.trials), default=0)
+        self.began = self._told = monotonic()
+        # The ticker's thread reads what the sweep's thread writes, and either may draw.
+        self._lock, self._drawing, self._over = Lock(), Lock(), Event()
+        self._ticker = Thread(target=self._tick, daemon=True)
+        self._live: Live | None = None
+        self._lines: deque[str] = deque(maxlen=KEPT)
 
     def __enter__(self) -> Self:
-        self.progress.start()
-        self.bar = self.progress.add_task("epochs of all trials", total=self.epochs)
+        # Some CI offers a pseudo-terminal whose log nobody could read.
+        if self.console.is_interactive and not os.environ.get("CI"):
+            self._live = self._open()
+        self._ticker.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.progress.stop()
+        self._over.set()
+        self._ticker.join()
+        if self._live is not None:
+            self._redraw()
+            self._live.stop()
+            self._live = None
+        if self.standing.ended:
+            self._print(f"{self._summary()} in {duration(monotonic() - self.began)}")
 
-    def start(self, trial: Trial) -> None: ...
+    def start(self, trial: Trial) -> None:
+        with self._lock:
+            self.standing.start(trial, monotonic())
 
     def epoch(self, trial: Trial, metrics: Mapping[str, float]) -> None:
-        self.progress.update(
-            self.bar, advance=1, description=f"{_name(trial)} loss {metrics.get('loss', float('nan')):.3f}"
-        )
+        with self._lock:
+            self.standing.epoch(trial, metrics)
 
     def end(self, outcome: Outcome) -> None:
-        self.done += 1
-        found = outcome.metrics
-        shown = "  ".join(f"{m} {found[m]:.3f}" for m in self.metrics if m in found)
+        with self._lock:
+            self.standing.end(outcome, monotonic())
+            place = f"[dim]{self.standing.ended:>3}/{self.standing.total}[/]"
+        who, found = escape(name(outcome.trial)), outcome.metrics
+        self.width = max(self.width, len(who))  # a sweep's names are not known beforehand
+        shown = "  ".join(f"{m} {found[m]:.3f}" for m in self.headline if m in found)
+        state = f"[{_COLOURS[outcome.state]}]{outcome.state:<8}[/]"
         wall = f"{outcome.seconds['wall']:.1f} s" if "wall" in outcome.seconds else ""
-        text = shown if outcome.state == "COMPLETE" else f"[red]FAILED[/] {escape(outcome.reason or '')}"
-        self.console.print(
-            f"[dim]{self.done:>3}/{self.total}[/] {_name(outcome.trial):<{self.name_width}} {wall:>8}  {text}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        told = escape(shown if outcome.state == "COMPLETE" else outcome.reason or "")
+        self._print(f"{place} {state} {who:<{self.width}} {wall:>8}  {told}")
+
+    def total(self, runs: int) -> None:
+        """There are so many runs in all now: those of a configuration that was stopped are not started."""
+        with self._lock:
+            self.standing.total = runs
+
+    def recall(self, outcomes: Iterable[Outcome]) -> None:
+        """Runs that were finished before this start: they count among all runs and for the best, but neither as time nor as cost."""
+        with self._lock:
+            for outcome in outcomes:
+                self.standing.count(outcome)
+
+    def tell(self, text: str) -> None:
+        """One line that stays above the panel, such as that the tracking server does not answer."""
+        self._print(escape(text))
+
+    def beat(self) -> None:
+        """Draw the panel anew; without one say that the sweep goes on, where nothing has been said for a minute."""
+        if self._live is not None:
+            self._redraw()
+        elif monotonic() - self._told >= SILENCE:
+            with self._lock:
+                left = self.standing.left(monotonic())
+                rest = "" if left is None else f", about {duration(left)} left"
+                text = f"{self._summary()}, {len(self.standing.running)} running{rest}"
+            self._print(text)
+
+    def _tick(self) -> None:
+        while not self._over.wait(TICK):
+            self.beat()
+
+    def _open(self) -> Live:
+        live = Live(self._view(), console=self.console, auto_refresh=False, transient=True)
+        live.start(refresh=True)
+        self._size = self.console.size
+        return live
+
+    def _redraw(self) -> None:
+        with self._drawing:
+            if self._live is None:
+                return
+            if self.console.size != self._size:
+                # The terminal has broken or moved the panel's lines, and only it knows how: a clean screen is the one safe start.
+                self._live.stop()
+                self.console.clear()
+                for line in tuple(self._lines):
+                    self._write(line)
+                self._live = self._open()
+            self._live.update(self._view(), refresh=True)
+
+    def _view(self) -> View:
+        now = monotonic()
+        with self._lock:
+            return View(self.standing, now, now - self.began, self.hints)
+
+    def _print(self, markup: str) -> None:
+        self._redraw()
+        self._told = monotonic()
+        self._lines.append(markup)
+        self._write(markup)
+
+    def _write(self, markup: str) -> None:
+        self.console.print(markup, highlight=False, soft_wrap=True)
+
+    def _summary(self) -> str:
+        states, total = self.standing.states, self.standing.total
+        rest = [(states["PRUNED"], "stopped early"), (states["FAILED"], "failed")]
+        return ", ".join([f"{self.standing.ended}/{total} done", *(f"{n} {word}" for n, word in rest if n)])
 
 
 class Recorder:

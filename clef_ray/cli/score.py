@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clef_ray.cli.experiment import settings_of
+from clef_ray.cli.options import settings_of
 from clef_ray.cli.patients import check_paths, numbers, read, write
 from clef_ray.errors import ConfigError, DataError
 from clef_ray.registry import SCORES

@@ -1,10 +1,9 @@
 """The verbs of `clef-ray`: their options and examples. What they do stands in actions.py."""
 
-import argparse
-from collections.abc import Callable
 from typing import Any
 
-from clef_ray.cli.actions import bench, doctor, evaluate, ingest, pretrain, score, sweep, synth
+from clef_ray.cli import operations, verb
+from clef_ray.cli.actions import evaluate, ingest, pretrain, score, synth
 from clef_ray.registry import DATASETS
 
 Subparsers = Any  # argparse keeps its type private
@@ -27,21 +26,11 @@ def add_all(actions: Subparsers) -> None:
     _add_score(actions)
     _add_pretrain(actions)
     _add_evaluate(actions)
-    _add_sweep(actions)
-    _add_bench(actions)
-    _add_doctor(actions)
-
-
-def _verb(
-    actions: Subparsers, name: str, run: Callable[[argparse.Namespace], int], about: str, example: str
-) -> Any:
-    parser = actions.add_parser(name, help=about, description=about, epilog=f"example:\n  {example}")
-    parser.set_defaults(action=run)
-    return parser.add_argument
+    operations.add_all(actions)
 
 
 def _add_synth(actions: Subparsers) -> None:
-    add = _verb(
+    add = verb(
         actions,
         "synth",
         synth,
@@ -74,7 +63,7 @@ def _add_synth(actions: Subparsers) -> None:
 
 
 def _add_ingest(actions: Subparsers) -> None:
-    add = _verb(
+    add = verb(
         actions,
         "ingest",
         ingest,
@@ -163,9 +152,9 @@ def _add_score(actions: Subparsers) -> None:
 
 
 def _add_pretrain(actions: Subparsers) -> None:
-    from clef_ray.cli.experiment import add_micro_batch
+    from clef_ray.cli.options import add_micro_batch
 
-    add = _verb(
+    add = verb(
         actions,
         "pretrain",
         pretrain,
@@ -186,7 +175,7 @@ def _add_pretrain(actions: Subparsers) -> None:
 
 
 def _add_evaluate(actions: Subparsers) -> None:
-    add = _verb(
+    add = verb(
         actions,
         "evaluate",
         evaluate,
@@ -214,45 +203,3 @@ def _add_data(add: Any) -> None:
         help="shards, a dataset's folder, or NAME[:key=value,...] (default: synthetic)",
     )
     add("--storage", default="storage", metavar="URI", help="where shards and runs lie (default: storage)")
-
-
-def _add_sweep(actions: Subparsers) -> None:
-    from clef_ray.cli.experiment import add_options
-
-    parser = actions.add_parser(
-        "sweep",
-        help="Run an experiment file.",
-        description="Run an experiment file: the same as `python FILE`.",
-        epilog="example:\n  clef-ray sweep experiments/ablate_negatives.py --smoke",
-    )
-    parser.add_argument("file", metavar="FILE", help="an experiment file that declares ABLATION")
-    add_options(parser)
-    parser.set_defaults(action=sweep)
-
-
-def _add_bench(actions: Subparsers) -> None:
-    add = _verb(
-        actions,
-        "bench",
-        bench,
-        "Measure speed as ratios against plain alternatives, in one run.",
-        "clef-ray bench",
-    )
-    add("--quick", action="store_true", help="fewer repetitions")
-    add("--json", action="store_true", help="print the figures as JSON and nothing else")
-
-
-def _add_doctor(actions: Subparsers) -> None:
-    add = _verb(
-        actions,
-        "doctor",
-        doctor,
-        "Is this machine ready? Each line ok or what to do.",
-        "clef-ray doctor --storage storage",
-    )
-    add("--storage", default="storage", metavar="URI", help="storage to try (default: storage)")
-    add("--tracking-uri", metavar="URI", help="MLflow store to try (default: SQLite below --storage)")
-    add(
-        "--address", metavar="HOST:PORT", help="a running Ray cluster, or `auto` (default: start a local Ray)"
-    )
-    add("--json", action="store_true", help="print the checks as JSON and nothing else")

@@ -1,22 +1,49 @@
-"""Tune's callbacks, told to whoever watches a sweep; and Ctrl-C, which must never be lost."""
+"""Between Tune, which runs trials, and those who decide and those who watch: an agenda says what runs next, watchers are told.
 
-import signal
-import threading
+Tune asks the searcher for the next trial, tells the scheduler every epoch and the callback every end; all three are one bridge here, so
+that there is one record of what runs. Tune keeps no state of its own that is ever read again.
+"""
+
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
 
 from clef_ray.ablation import Outcome, Plan, Trial
+from clef_ray.cluster.interrupt import Interrupts
 from clef_ray.errors import ClefRayError
-from clef_ray.trial import load_outcome
+from clef_ray.train.loop import history_so_far
+from clef_ray.trial import load_outcome, run_store
 
 #: What an epoch reports beside its losses.
-_EPOCH = ("epoch", "lr", "records_per_second", "seconds")
+_EPOCH = ("epoch", "lr", "records_per_second", "seconds", "temperature", "valid/", "embedding/", "loss")
+
+#: Errors that the same run would meet again: trying once more would only cost.
+_FINAL = ("TrainingError", "ConfigError", "DataError")
+
+
+class Agenda(Protocol):
+    """What is to be run. Called in the driver's process only."""
+
+    def next(self) -> Trial | None:
+        """A trial to start now; None where none can be started before another ends."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether `next` will never name another."""
+
+    def epoch(self, trial: Trial, metrics: Mapping[str, float]) -> str | None:
+        """An epoch's metrics; the reason where the trial is to be stopped."""
+
+    def end(self, outcome: Outcome) -> None:
+        """How a trial ended."""
 
 
 class Watcher(Protocol):
@@ -29,76 +56,190 @@ class Watcher(Protocol):
     def end(self, outcome: Outcome) -> None: ...
 
 
-class Bridge(tune.Callback):  # type: ignore[misc]
-    """Tune's callbacks, told to the watchers. Holds nothing that is pickled with Tune's own state."""
+class List:
+    """The agenda of a fixed list: each trial once, none stopped."""
 
-    def __init__(
-        self, plan: Plan, trials: Sequence[Trial], storage: str, watchers: Sequence[Watcher]
-    ) -> None:
-        self.plan, self.trials, self.storage, self.watchers = plan, trials, storage, watchers
-        self.started: dict[int, float] = {}
-        self.seconds: dict[int, dict[str, float]] = {}
-        self.failed: dict[int, str] = {}
-        self.error: ClefRayError | None = None
-        self.interrupted = False
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        self._left = list(trials)
 
-    def stop_if_interrupted(self) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
+    def next(self) -> Trial | None:
+        return self._left.pop(0) if self._left else None
+
+    @property
+    def finished(self) -> bool:
+        return not self._left
+
+    def epoch(self, trial: Trial, metrics: Mapping[str, float]) -> str | None: ...
+
+    def end(self, outcome: Outcome) -> None: ...
+
+
+@dataclass
+class Bridge:
+    """One sweep's record while it runs: what runs, what ended how, what is tried again.
+
+    retries: how often a trial is started again after its process, its node or its storage was lost. A trial whose training itself went
+    wrong would do so again and is not.
+    """
+
+    plan: Plan
+    agenda: Agenda
+    storage: str
+    watchers: Sequence[Watcher]
+    interrupts: Interrupts
+    retries: int
+    ended: dict[str, Outcome] = field(default_factory=dict)
+    error: ClefRayError | None = None
+    running: dict[str, Trial] = field(default_factory=dict)
+    _again: list[Trial] = field(default_factory=list)
+    _begun: dict[str, float] = field(default_factory=dict)
+    _seconds: dict[str, float] = field(default_factory=dict)
+    _stopped: dict[str, str] = field(default_factory=dict)
+    _tries: Counter[str] = field(default_factory=Counter)
+
+    def ask(self, key: str) -> Trial | None:
+        """The trial that starts now under Tune's name `key`; None where there is none now."""
+        with self._remembered():
+            trial = self._again.pop(0) if self._again else self.agenda.next()
+            if trial is None:
+                if not self.running and not self.agenda.finished:
+                    raise ClefRayError("nothing runs and the study names no next run: it would wait for ever")
+                return None
+        self.running[key] = trial
+        return trial
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing will start any more."""
+        return self.agenda.finished and not self._again and not self.running
+
+    def begin(self, key: str) -> None:
+        self._begun[key] = time.perf_counter()
+        with self._remembered():
+            for watcher in self.watchers:
+                watcher.start(self.running[key])
+
+    def epoch(self, key: str, result: Mapping[str, Any]) -> bool:
+        """Tell an epoch's metrics; whether the trial is to be stopped."""
+        self.interrupts.check()
+        trial = self.running[key]
+        if "evaluate_seconds" in result:
+            self._seconds[key] = float(result["evaluate_seconds"])
+        if "epoch" not in result:
+            return False
+        metrics = {name: float(value) for name, value in result.items() if name.startswith(_EPOCH)}
+        with self._remembered():
+            for watcher in self.watchers:
+                watcher.epoch(trial, metrics)
+            reason = self.agenda.epoch(trial, metrics)
+        if reason:
+            self._stopped[key] = reason
+        return bool(reason)
+
+    def complete(self, key: str) -> None:
+        """Tune says that the trial has come to its end."""
+        if key not in self.running:  # tried again under another name
+            return
+        trial, wall = self.running[key], time.perf_counter() - self._begun[key]
+        if reason := self._stopped.get(key):
+            history = history_so_far(run_store(self.storage, trial.run))
+            seconds = {"wall": wall, "pretrain": sum(epoch["seconds"] for epoch in history)}
+            self._end(key, Outcome(trial, "PRUNED", history=history, seconds=seconds, reason=reason))
+            return
+        outcome = load_outcome(trial, self.plan.tasks, self.plan.data, self.storage, self.plan.split)
+        if outcome is None:
+            self.fail(key, "ended without a result")
+            return
+        evaluated = {"evaluate": self._seconds[key]} if key in self._seconds else {}
+        self._end(key, replace(outcome, seconds={**outcome.seconds, **evaluated, "wall": wall}))
+
+    def fail(self, key: str, reason: str) -> None:
+        """The trial broke off: tried again, or reported."""
+        trial = self.running[key]
+        name, _, text = reason.removeprefix("clef_ray.errors.").partition(": ")
+        ours = reason.startswith("clef_ray.errors.")
+        mark = trial.run.fingerprint()
+        self._tries[mark] += 1
+        if self._tries[mark] <= self.retries and not (ours and name in _FINAL):
+            del self.running[key]
+            self._again.append(trial)
+            return
+        self._end(key, Outcome(trial, "FAILED", reason=text if ours else reason))
+
+    def _end(self, key: str, outcome: Outcome) -> None:
+        del self.running[key]
+        self.ended[outcome.trial.run.fingerprint()] = outcome
+        with self._remembered():
+            self.agenda.end(outcome)
+            for watcher in self.watchers:
+                watcher.end(outcome)
 
     @contextmanager
     def _remembered(self) -> Iterator[None]:
+        """Tune hands an error of its callbacks on as text only; the caller wants the error."""
         try:
             yield
         except ClefRayError as error:
             self.error = error
             raise
 
+
+class _Unpickled:
+    """Tune pickles what it is given, to go on by itself one day; nothing of a sweep is in there: the store and the study are the truth."""
+
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
-    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        number = trial.config["trial"]
-        self.started[number] = time.perf_counter()
-        with self._remembered():
-            for watcher in self.watchers:
-                watcher.start(self.trials[number])
 
-    def on_trial_result(
-        self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any
-    ) -> None:
-        self.stop_if_interrupted()
-        number = trial.config["trial"]
-        if "evaluate_seconds" in result:
-            self.seconds[number] = {"evaluate": float(result["evaluate_seconds"])}
-        if "epoch" in result:
-            metrics = {k: float(v) for k, v in result.items() if k in _EPOCH or k.startswith("loss")}
-            with self._remembered():
-                for watcher in self.watchers:
-                    watcher.epoch(self.trials[number], metrics)
+class Asker(_Unpickled, Searcher):  # type: ignore[misc]
+    """Tune's searcher: hands on what the bridge's agenda names."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self.bridge = bridge
+
+    def suggest(self, trial_id: str) -> Any:
+        self.bridge.interrupts.check()
+        trial = self.bridge.ask(trial_id)
+        if trial is not None:
+            return {"run": trial.run}
+        return Searcher.FINISHED if self.bridge.finished else None
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None: ...
+
+    def save(self, checkpoint_path: str) -> None: ...
+
+    def restore(self, checkpoint_path: str) -> None: ...
+
+
+class Judge(_Unpickled, FIFOScheduler):  # type: ignore[misc]
+    """Tune's scheduler: passes every epoch on and stops what the agenda wants stopped."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self.bridge = bridge
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
+        # the last result is handed over twice, the second time marked as done
+        if not result.get("done") and self.bridge.epoch(trial.trial_id, result):
+            return str(FIFOScheduler.STOP)
+        return str(FIFOScheduler.CONTINUE)
+
+
+class Ends(_Unpickled, tune.Callback):  # type: ignore[misc]
+    """Tune's callback: beginnings and ends."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self.bridge = bridge
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self.bridge.begin(trial.trial_id)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        number = trial.config["trial"]
-        outcome = load_outcome(self.trials[number], self.plan.tasks, self.plan.data, self.storage)
-        if outcome is None:
-            self._fail(number, "ended without a result")
-            return
-        wall = time.perf_counter() - self.started[number]
-        seconds = {**outcome.seconds, **self.seconds.get(number, {}), "wall": wall}
-        self.seconds[number] = seconds
-        self._end(replace(outcome, seconds=seconds))
+        self.bridge.complete(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._fail(trial.config["trial"], _cause(trial))
-
-    def _fail(self, number: int, reason: str) -> None:
-        self.failed[number] = reason
-        self._end(Outcome(self.trials[number], "FAILED", reason=reason))
-
-    def _end(self, outcome: Outcome) -> None:
-        with self._remembered():
-            for watcher in self.watchers:
-                watcher.end(outcome)
+        self.bridge.fail(trial.trial_id, _cause(trial))
 
 
 def _cause(trial: Any) -> str:
@@ -106,21 +247,3 @@ def _cause(trial: Any) -> str:
     path = Path(trial.error_file or "")
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
     return next((line for line in reversed(lines) if line), "failed without a message")
-
-
-@contextmanager
-def interruptible(bridge: Bridge) -> Iterator[None]:
-    """Ctrl-C is remembered: the exception alone is lost where it strikes inside a destructor or a callback from C."""
-
-    def remember(number: int, frame: Any) -> None:
-        bridge.interrupted = True
-        signal.default_int_handler(number, frame)
-
-    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
-        yield
-        return
-    before = signal.signal(signal.SIGINT, remember)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

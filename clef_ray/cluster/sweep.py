@@ -1,4 +1,4 @@
-"""Ray Tune drives the trials of a plan: arms x seeds, each one pretraining and its evaluation.
+"""Ray Tune drives trials, each one pretraining and its evaluation: those of a plan (arms x seeds), or those an agenda names one by one.
 
 The store is the truth: what it holds is not run again, and Tune's own state is thrown away. Trials of one worker reuse Tune's processes;
 trials of several workers start a Ray Train group. How many run at once is computed before the start (capacity.py).
@@ -17,11 +17,12 @@ import ray
 from ray import tune
 
 from clef_ray.ablation import Outcome, Plan, Trial
-from clef_ray.cluster.bridge import Bridge, Watcher, interruptible
+from clef_ray.cluster.bridge import Agenda, Asker, Bridge, Ends, Judge, List, Watcher
 from clef_ray.cluster.capacity import DRIVER_CPUS, Request, check
+from clef_ray.cluster.interrupt import interruptible
 from clef_ray.cluster.stream import HELD_SHARE, fits, held_bytes, materialise
 from clef_ray.cluster.trainer import Source, pretrain_in_group, pretrain_in_process
-from clef_ray.config import Run, Spec
+from clef_ray.config import Run, Spec, SplitName
 from clef_ray.errors import CapacityError, ClefRayError, DataError
 from clef_ray.shards import Corpus, Manifest
 from clef_ray.store import Store
@@ -31,6 +32,7 @@ from clef_ray.trial import evaluate, load_outcome, run_store
 #: Read by Tune when it starts.
 TUNE_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer reporter prints every failure even at verbose=0
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # nobody reads its CSV and JSON files
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is a KeyboardInterrupt here, not a sweep that looks as if it had ended
 }
 
@@ -39,8 +41,8 @@ TUNE_SETTINGS = {
 class Work:
     """What every trial of a sweep shares; travels through the object store once."""
 
-    trials: tuple[Trial, ...]
     tasks: tuple[Spec, ...]
+    split: SplitName
     storage: str
     request: Request
     source: Source
@@ -49,14 +51,15 @@ class Work:
 
 def _trial(config: Mapping[str, Any], work: Work) -> None:
     """Pretrain and evaluate one trial inside Tune's process."""
-    run = work.trials[config["trial"]].run
+    run: Run = config["run"]
     if work.request.workers_per_trial == 1 or run.epochs == 0:
         pretrain_in_process(run, work.source, work.storage, work.request, tune.report)
     elif not complete(run_store(work.storage, run)):
         pretrain_in_group(run, work.source, work.storage, work.request)
     begin = time.perf_counter()
     corpus: Corpus = ray.get(work.corpus)
-    evaluate(run, work.tasks, corpus, run_store(work.storage, run), device=_device(work.request))
+    store = run_store(work.storage, run)
+    evaluate(run, work.tasks, corpus, store, device=_device(work.request), split=work.split)
     tune.report({"evaluate_seconds": time.perf_counter() - begin})
 
 
@@ -65,27 +68,42 @@ def _device(request: Request) -> str:
 
 
 def run_sweep(
-    plan: Plan, folder: str, storage: str, request: Request, watchers: Sequence[Watcher] = ()
+    plan: Plan,
+    folder: str,
+    storage: str,
+    request: Request,
+    watchers: Sequence[Watcher] = (),
+    *,
+    agenda: Agenda | None = None,
+    specimens: Sequence[Run] = (),
+    retries: int = 1,
 ) -> list[Outcome]:
     """Run what the store does not hold yet; returns one Outcome per trial of the plan, in its order.
 
+    agenda: what runs and when, the plan's unfinished trials where None; a trial that it names need not be in the plan, whose tasks, data
+    and split judge it. specimens: runs that stand for all that the agenda may name, where the plan does not hold them: together they show
+    every lead. retries: see `Bridge`.
     Raises CapacityError before anything starts when the cluster cannot hold one trial, StorageError when nothing can be written.
     A failed trial does not stop the others. KeyboardInterrupt leaves finished epochs in the store; the same call goes on.
     """
     # Tune's processes work in folders of their own: every place is named in full.
     folder, storage = Store(folder).path(), Store(storage).path()
     Store(storage).check_writable()
-    missing = [t for t in plan.unique() if load_outcome(t, plan.tasks, plan.data, storage) is None]
-    bridge = Bridge(plan, missing, storage, watchers)
-    if missing:
-        at_once = check(request).concurrent
-        work = _work(plan, missing, folder, storage, request)
-        _tune(work, bridge, min(at_once, len(missing)))
-    return _collect(plan, storage, bridge)
+    missing = [t for t in plan.unique() if _found(t, plan, storage) is None]
+    runs = [t.run for t in missing] or list(specimens)
+    with interruptible() as interrupts:
+        bridge = Bridge(plan, agenda or List(missing), storage, watchers, interrupts, retries)
+        if not bridge.finished:
+            at_once = check(request).concurrent
+            _tune(_work(plan, runs, folder, storage, request), bridge, at_once)
+    return collect(plan, storage, bridge.ended)
 
 
-def _work(plan: Plan, missing: Sequence[Trial], folder: str, storage: str, request: Request) -> Work:
-    runs = [t.run for t in missing]
+def _found(trial: Trial, plan: Plan, storage: str) -> Outcome | None:
+    return load_outcome(trial, plan.tasks, plan.data, storage, plan.split)
+
+
+def _work(plan: Plan, runs: Sequence[Run], folder: str, storage: str, request: Request) -> Work:
     rates = {r.signals.fs for r in runs}
     if len(rates) > 1:
         raise ClefRayError(
@@ -96,14 +114,16 @@ def _work(plan: Plan, missing: Sequence[Trial], folder: str, storage: str, reque
     wanted = tuple(lead for lead in manifest.leads if lead in {*seen, *judged})
     if fits(manifest, fs, wanted):
         corpus = ray.put(materialise(folder, fs, wanted))
-        return Work(tuple(missing), plan.tasks, storage, request, Source(folder, fs, wanted, corpus), corpus)
+        source = Source(folder, fs, wanted, corpus)
+        return Work(plan.tasks, plan.split, storage, request, source, corpus)
     if not fits(manifest, fs, judged):
         raise CapacityError(
             f"the tasks' signals ({held_bytes(manifest, fs, judged) / 1e9:.1f} GB) do not fit into {HELD_SHARE:.0%} of each node's object "
             "store; add nodes, evaluate fewer leads, or lower signals.fs"
         )
     corpus = ray.put(materialise(folder, fs, judged))
-    return Work(tuple(missing), plan.tasks, storage, request, Source(folder, fs, seen), corpus)
+    source = Source(folder, fs, seen, judged=corpus)
+    return Work(plan.tasks, plan.split, storage, request, source, corpus)
 
 
 def _training_leads(runs: Sequence[Run], manifest: Manifest) -> tuple[str, ...]:
@@ -129,18 +149,25 @@ def _tune(work: Work, bridge: Bridge, at_once: int) -> None:
     with tempfile.TemporaryDirectory(prefix="clef_ray-tune-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(_trial, work=work), resources),
-            param_space={"trial": tune.grid_search(list(range(len(work.trials))))},
-            tune_config=tune.TuneConfig(max_concurrent_trials=at_once, reuse_actors=True),
-            run_config=tune.RunConfig(name="sweep", storage_path=scratch, verbose=0, callbacks=[bridge]),
+            tune_config=tune.TuneConfig(
+                search_alg=Asker(bridge),
+                scheduler=Judge(bridge),
+                num_samples=-1,  # the searcher says when there are no more
+                max_concurrent_trials=at_once,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="sweep", storage_path=scratch, verbose=0, callbacks=[Ends(bridge)]
+            ),
         )
-        with _quiet(), interruptible(bridge):
+        with _quiet():
             try:
                 tuner.fit()
             except RuntimeError:
                 if bridge.error is not None:  # Tune hands on a callback's error as text only
                     raise bridge.error from None
                 raise
-        bridge.stop_if_interrupted()
+        bridge.interrupts.check()
 
 
 @contextmanager
@@ -158,20 +185,22 @@ def _quiet() -> Iterator[None]:
             del os.environ[name]
 
 
-def _collect(plan: Plan, storage: str, bridge: Bridge) -> list[Outcome]:
-    """Every trial's outcome; a run that two trials share names the one that trained it."""
-    reasons = {bridge.trials[n].run.fingerprint(): why for n, why in bridge.failed.items()}
-    seconds = {bridge.trials[n].run.fingerprint(): s for n, s in bridge.seconds.items()}
+def collect(plan: Plan, storage: str, ended: Mapping[str, Outcome]) -> list[Outcome]:
+    """Every trial's outcome, in the plan's order; a run that two trials share names the one that trained it.
+
+    ended: by fingerprint how runs ended in this process: what the store does not know (seconds, reasons).
+    """
     first: dict[str, Trial] = {}
     outcomes = []
     for trial in plan.trials:
         mark = trial.run.fingerprint()
         owner = first.setdefault(mark, trial)
-        outcome = load_outcome(trial, plan.tasks, plan.data, storage)
-        if outcome is None:
-            outcome = Outcome(trial, "FAILED", reason=reasons.get(mark, "did not finish"))
         shared = None if owner is trial else f"{owner.arm.name} seed {owner.seed}"
-        outcomes.append(
-            replace(outcome, shared_with=shared, seconds={**outcome.seconds, **seconds.get(mark, {})})
-        )
+        outcome, here = _found(trial, plan, storage), ended.get(mark)
+        if outcome is None:
+            outcome = (
+                replace(here, trial=trial) if here else Outcome(trial, "FAILED", reason="did not finish")
+            )
+        seconds = {**outcome.seconds, **(here.seconds if here else {})}
+        outcomes.append(replace(outcome, shared_with=shared, seconds=seconds))
     return outcomes

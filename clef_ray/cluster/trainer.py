@@ -16,8 +16,9 @@ from clef_ray.cluster.capacity import Request
 from clef_ray.cluster.stream import RayFeed
 from clef_ray.config import Run
 from clef_ray.distributed import LocalContext
-from clef_ray.errors import ClefRayError
-from clef_ray.shards import Corpus, Manifest, read_table, row_groups
+from clef_ray.errors import ClefRayError, TrainingError
+from clef_ray.evaluate.monitor import reader
+from clef_ray.shards import Corpus, Manifest, read_rows, read_table, row_groups
 from clef_ray.store import Store
 from clef_ray.train.loop import Feed, MemoryFeed, complete
 from clef_ray.trial import Listen, pretrain, run_store
@@ -28,18 +29,30 @@ RESTARTS = 3
 
 @dataclass(frozen=True)
 class Source:
-    """Where workers find the signals: the shards' folder, and the corpus in the object store where it fits."""
+    """Where workers find the signals: the shards' folder, and the corpus in the object store where it fits.
+
+    judged: the tasks' corpus, which is always held; it spares the monitor reading the shards where it has its lead.
+    """
 
     folder: str
     fs: float
     leads: tuple[str, ...]
     corpus: Any = None  # ObjectRef[Corpus] | None
+    judged: Any = None  # ObjectRef[Corpus] | None
 
     def feed(self) -> Feed:
         if self.corpus is None:
             return RayFeed(self.folder, self.fs, self.leads)
         held: Corpus = ray.get(self.corpus)
         return MemoryFeed(held.signals_NCT, held.leads)
+
+    def read(self, rows: NDArray[np.int64], lead: str) -> NDArray[np.float32]:
+        """Single records, one lead: [rows, T] (evaluate.monitor.Read)."""
+        for corpus in filter(None, (self.corpus, self.judged)):
+            held: Corpus = ray.get(corpus)
+            if lead in held.leads:
+                return reader(held)(rows, lead)
+        return read_rows(self.folder, rows, self.fs, (lead,))[:, 0]
 
 
 class TrainContext:
@@ -64,11 +77,16 @@ def _tables(source: Source) -> tuple[Any, NDArray[np.int64]]:
     return read_table(source.folder), row_groups(Manifest.load(source.folder))
 
 
-def _worker(config: dict[str, Any]) -> None:
+def _worker(config: dict[str, Any]) -> str | None:
+    """Returns why training went wrong where it did: an error would make Ray start the group again, to go the same way."""
     run, source = config["run"], config["source"]
     table, groups = _tables(source)
     context = TrainContext(run_store(config["storage"], run))
-    pretrain(run, table, groups, source.feed(), context, config["micro_batch"])
+    try:
+        pretrain(run, table, groups, source.feed(), context, source.read, config["micro_batch"])
+    except TrainingError as error:  # in every worker at once: each has the mean of all
+        return str(error)
+    return None
 
 
 def pretrain_in_process(run: Run, source: Source, storage: str, request: Request, listen: Listen) -> None:
@@ -76,11 +94,13 @@ def pretrain_in_process(run: Run, source: Source, storage: str, request: Request
     device = "cuda" if request.gpus_per_worker > 0 else "cpu"
     table, groups = _tables(source)
     context = LocalContext(run_store(storage, run), device, listen)
-    pretrain(run, table, groups, source.feed(), context, request.micro_batch)
+    pretrain(run, table, groups, source.feed(), context, source.read, request.micro_batch)
 
 
 def pretrain_in_group(run: Run, source: Source, storage: str, request: Request) -> None:
-    """Pretrain with several workers under Ray Train, inside a Tune trial. ClefRayError with the workers' reason if it fails."""
+    """Pretrain with several workers under Ray Train, inside a Tune trial. ClefRayError with the workers' reason if it fails,
+    TrainingError, after one try, if the training itself went wrong.
+    """
     trainer = TorchTrainer(
         _worker,
         train_loop_config={
@@ -103,9 +123,11 @@ def pretrain_in_group(run: Run, source: Source, storage: str, request: Request) 
         ),
     )
     try:
-        trainer.fit()
+        why = trainer.fit().return_value
     except ray.train.TrainingFailedError as error:
         raise ClefRayError(f"the workers failed {RESTARTS + 1} times: {_reason(error)}") from error
+    if why is not None:
+        raise TrainingError(why)
     if not complete(run_store(storage, run)):
         raise ClefRayError(f"run {run.fingerprint()}: the workers ended without finishing")
 

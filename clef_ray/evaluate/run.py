@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clef_ray.errors import ConfigError, DataError
+from clef_ray.evaluate.inputs import OFFICIAL, Split
 from clef_ray.evaluate.result import TaskResult
 from clef_ray.registry import unknown
 from clef_ray.tasks import ProbeTask, Task
@@ -25,13 +26,14 @@ def run_task(
     age_sex_risk_N: NDArray[np.floating] | None = None,
     n_boot: int = 1000,
     seed: int = 0,
+    split: Split = OFFICIAL,
 ) -> TaskResult:
     """The metrics of `task`, each name beginning with the task's prefix (`probe/auroc`, `zeroshot/rsa`).
 
     features_ND: embeddings of the task's lead, one row per record of `corpus_table` (columns record, patient, fold, age, sex,
     `label_<set>`); label_sets, headline: the dataset's; risk_N: the task's score per record in %, for tasks of kind "zeroshot";
     age_sex_risk_N: the same score from age and sex alone, a control of such tasks (`zero_shot`);
-    seed: of the patient bootstrap and the permutations, the same for all arms that are to be compared.
+    seed: of the patient bootstrap and the permutations, the same for all arms that are to be compared; split: whom it is fitted and judged on.
     Raises ConfigError for a label set or kind that does not exist, DataError for data that do not fit together.
     """
     # scikit-learn costs a second to import: only an evaluation pays it, not everything that mentions a TaskResult.
@@ -47,6 +49,7 @@ def run_task(
             min_positives=task.min_positives,
             n_boot=n_boot,
             seed=seed,
+            split=split,
         )
     elif task.kind == "zeroshot":
         from clef_ray.evaluate.zeroshot import zero_shot
@@ -61,6 +64,7 @@ def run_task(
             permutations=task.permutations,
             n_boot=n_boot,
             seed=seed,
+            split=split,
         )
     else:
         raise ConfigError(f"task kind {task.kind!r} is not one of probe, zeroshot")

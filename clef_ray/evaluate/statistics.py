@@ -18,6 +18,9 @@ CONSTANT = 1e-12
 #: Weightings handled at once by `weighted_auroc`; bounds its memory at a few times CHUNK x N doubles.
 CHUNK = 128
 
+#: Pairs whose embeddings are gathered at once; bounds memory.
+PAIR_CHUNK = 8192
+
 
 def weighted_auroc(
     score_N: NDArray[np.float64], positive_N: NDArray[np.bool_], weights_BN: NDArray[np.float64]
@@ -103,6 +106,26 @@ def weighted_spearman(
 ) -> NDArray[np.float64]:
     """Spearman's rank correlation under each weighting, [B], in -1..1; NaN where x or y is constant."""
     return correlation(rank_covariance([x_N, y_N], weights_BN), 0, 1)
+
+
+def cosine_distances(
+    z_ND: NDArray[np.float64], i_P: NDArray[np.intp], j_P: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """1 - cos(z_i, z_j) of each pair, [P], in 0..2; 1 from a zero vector. Rounded, so that equal embeddings tie and noise is not ranked."""
+    norm_N1 = np.linalg.norm(z_ND, axis=1, keepdims=True)
+    unit_ND = z_ND / np.where(norm_N1 > 0, norm_N1, 1)
+    cosine_P = np.empty(len(i_P))
+    for start in range(0, len(i_P), PAIR_CHUNK):
+        part = slice(start, start + PAIR_CHUNK)
+        cosine_P[part] = np.einsum("pd,pd->p", unit_ND[i_P[part]], unit_ND[j_P[part]])
+    return np.asarray(np.round(1 - cosine_P, 12))
+
+
+def differences(
+    value_N: NDArray[np.float64], i_P: NDArray[np.intp], j_P: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """|v_i - v_j| of each pair, [P], rounded so that equal differences tie."""
+    return np.asarray(np.round(np.abs(value_N[i_P] - value_N[j_P]), 9))
 
 
 def patient_pairs(

@@ -29,10 +29,12 @@ from sklearn.preprocessing import StandardScaler
 
 from clef_ray.errors import DataError
 from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
-from clef_ray.evaluate.inputs import OFFICIAL, Split, check_features, patients
+from clef_ray.evaluate.inputs import LEAST_PATIENTS, OFFICIAL, Split, check_features, patients
 from clef_ray.evaluate.result import TaskResult
 from clef_ray.evaluate.statistics import (
     correlation,
+    cosine_distances,
+    differences,
     pair_weights,
     partial_correlation,
     patient_pairs,
@@ -40,15 +42,9 @@ from clef_ray.evaluate.statistics import (
     weighted_spearman,
 )
 
-#: Fewest patients with a known risk, in training and in test.
-LEAST_PATIENTS = 20
-
 #: Pairs grow with the square of the records: beyond this many (700 records) they are sampled, and the Mantel test takes 700 patients.
 MOST_PAIRS = 250_000
 MOST_MANTEL = 700
-
-#: Pairs whose embeddings are gathered at once; bounds memory.
-PAIR_CHUNK = 8192
 
 #: Readouts and axes fitted on permuted risks; the resamples go round them.
 PERMUTED_FITS = 100
@@ -86,7 +82,7 @@ def zero_shot(
     risk_N = _one_per_record(risk_N, table, "risks")
     rows = split.rows(table)
     age_N, sex_N = table[["age", "sex"]].to_numpy(dtype=np.float64).T
-    known_N = np.isfinite(risk_N) & np.isfinite(age_N) & np.isfinite(sex_N)
+    known_N = np.isfinite(risk_N) & np.isfinite(age_N) & np.isfinite(sex_N) & (rows.train | rows.test)
     control_N = _control(age_sex_risk_N, known_N, table)
     records = _Records(features_ND, risk_N, age_N, sex_N, control_N, patients(table))
     source, target = records.take(rows.train & known_N), records.take(rows.test & known_N)
@@ -121,26 +117,6 @@ class _Records:
             self.age_sex_risk[index],
             self.patient[index],
         )
-
-
-def cosine_distances(
-    z_ND: NDArray[np.float64], i_P: NDArray[np.intp], j_P: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """1 - cos(z_i, z_j) of each pair, [P], in 0..2; 1 from a zero vector. Rounded, so that equal embeddings tie and noise is not ranked."""
-    norm_N1 = np.linalg.norm(z_ND, axis=1, keepdims=True)
-    unit_ND = z_ND / np.where(norm_N1 > 0, norm_N1, 1)
-    cosine_P = np.empty(len(i_P))
-    for start in range(0, len(i_P), PAIR_CHUNK):
-        part = slice(start, start + PAIR_CHUNK)
-        cosine_P[part] = np.einsum("pd,pd->p", unit_ND[i_P[part]], unit_ND[j_P[part]])
-    return np.asarray(np.round(1 - cosine_P, 12))
-
-
-def differences(
-    value_N: NDArray[np.float64], i_P: NDArray[np.intp], j_P: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """|v_i - v_j| of each pair, [P], rounded so that equal differences tie."""
-    return np.asarray(np.round(np.abs(value_N[i_P] - value_N[j_P]), 9))
 
 
 def permute_over_patients(

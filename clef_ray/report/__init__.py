@@ -1,24 +1,31 @@
-"""What a person reads: the comparison in the terminal, as figures, as CSV and as one HTML page.
+"""What a person reads: the comparison in the terminal, as figures, as tables for a paper and as one HTML page.
 
-outcomes --comparison--> rows, trends --wording--> answer, caveats
-|-- terminal
-|-- figures, dotplot --> PNG --+
-+-- html ----------------------+--> report.html
+outcomes --comparison--> rows, trends --wording, findings--> answer, caveats
+|-- terminal                                |-- paper --> table.md, table.tex
+|-- figures, dotplot, training, study_figures --> PNG, SVG --+
+|-- costs --> hours -----------------------------------------+--> html --> report.html
+record: plan.json, from which `clef-ray report` makes all of it again.
 """
 
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from clef_ray.ablation import Outcome, Plan
+from clef_ray.report import paper, record
+from clef_ray.report._style import Drawing, png
 from clef_ray.report.comparison import Comparison, compare
 from clef_ray.report.dotplot import dots
-from clef_ray.report.figures import curve, training_curves
+from clef_ray.report.figures import curve
 from clef_ray.report.html import page
+from clef_ray.report.study import Configuration, StudyView
+from clef_ray.report.study_figures import study_figures
 from clef_ray.report.terminal import print_comparison
+from clef_ray.report.training import training_curves
 from clef_ray.store import Store
 
-__all__ = ["Comparison", "compare", "print_comparison", "write_report"]
+__all__ = ["Comparison", "Configuration", "StudyView", "compare", "print_comparison", "write_report"]
 
 
 def write_report(
@@ -27,31 +34,46 @@ def write_report(
     outcomes: Sequence[Outcome],
     comparison: Comparison,
     lineage: Mapping[str, str],
+    study: StudyView | None = None,
+    resources: Mapping[str, float] | None = None,
 ) -> dict[str, str]:
-    """Write report.html, the figures and table.csv into `<ablation>-<plan's fingerprint>/`; returns name -> path or URI.
+    """Write a report into `<ablation>-<plan's fingerprint>/`; returns name -> path or URI.
 
-    Figures: curve-<metric>.png of the families on the axis, arms-<metric>.png of those that are categories, training.png.
+    report.html; table.csv (every value), table.md and table.tex (the headline table); plan.json; and the page's figures as PNG:
+    curve-<metric>.png of the families on the axis, arms-<metric>.png of those that are categories, training.png, and a sweep's.
+    study: the sweep whose configurations the arms are, the same that `compare` was given; resources: what one run held, e.g.
+    {"CPU": 2, "GPU": 0.5}, for the page's hours.
     Another plan (other data, arms, settings, --smoke) has another folder, so that no comparison overwrites another.
     Figures for which there is nothing to draw are left out. Raises StorageError where the store cannot be written.
     """
-    axis, headline = plan.ablation.axis, plan.ablation.headline
-    drawn = {}
-    for metric in headline:
-        file = metric.replace("/", "-")
-        drawn[f"curve-{file}.png"] = (f"{metric} over {axis}", curve(comparison, metric))
-        drawn[f"arms-{file}.png"] = (f"{metric} by arm", dots(comparison, metric))
-    drawn["training.png"] = ("training loss over epochs", training_curves(outcomes))
-    images = {name: (title, png) for name, (title, png) in drawn.items() if png is not None}
-    html = page(plan, outcomes, comparison, lineage, dict(images.values()))
+    told = {"finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", **lineage}
+    made = record.Report(plan, outcomes, told, study, resources)
+    drawings = _drawings(made, comparison)
     files = {
-        "report.html": html.encode(),
+        "report.html": page(made, comparison, list(drawings.values())).encode(),
         "table.csv": _table(outcomes).encode(),
-        **{name: png for name, (_, png) in images.items()},
+        "table.md": paper.markdown(comparison).encode(),
+        "table.tex": paper.latex(comparison).encode(),
+        record.RECORD: record.dump(made, comparison.answer),
+        **{name: png(drawing.figure) for name, drawing in drawings.items()},
     }
     folder = store.child(f"{plan.ablation.name}-{plan.fingerprint()[:8]}")
     for name, content in files.items():
         folder.write_bytes(name, content)
     return {name: folder.path(name) for name in files}
+
+
+def _drawings(made: record.Report, comparison: Comparison) -> dict[str, Drawing]:
+    """File name -> drawing, in the order of the page."""
+    drawn: dict[str, Drawing | None] = {}
+    if made.study is not None:
+        drawn |= {f"{d.title.replace(' ', '-')}.png": d for d in study_figures(made.study)}
+    for metric in made.plan.ablation.headline:
+        file = metric.replace("/", "-")
+        drawn[f"curve-{file}.png"] = curve(comparison, metric)
+        drawn[f"arms-{file}.png"] = dots(comparison, metric)
+    drawn["training.png"] = training_curves(made.outcomes)
+    return {name: drawing for name, drawing in drawn.items() if drawing is not None}
 
 
 def _table(outcomes: Sequence[Outcome]) -> str:

@@ -1,14 +1,20 @@
 """How the report's figures look. Drawn with matplotlib's objects, not pyplot, so that nothing global is touched.
 
 Colours are Okabe and Ito's (2008), told apart by colour-blind readers; every line also has its own marker and dash, for grey print.
+A figure is written twice: as PNG for slides and papers, and as SVG inside the page, where its colours become the page's own (light or dark).
 """
 
 import io
+import re
 from collections.abc import Mapping
-from typing import Literal
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Literal
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 Grid = Literal["x", "y"]
@@ -24,21 +30,47 @@ LEVELS = (
     (0, (3, 5)),
 )  # dashes of horizontal and vertical levels
 GREY = "#555555"
-WIDTH, HEIGHT = 6.8, 4.2  # inches; a text column of A4
-DPI = 160
+GRID = "#dddddd"
+RULE = "#bbbbbb"
+WIDTH, HEIGHT = 5.6, 3.8  # inches; narrow, so that the text stays readable on a phone
+DPI = 200
+
+#: The page's names for these colours (style.html); text, axes and the last series are black here and the page's ink there.
+_NAMES = {
+    **{colour: f"series-{index}" for index, colour in enumerate(COLOURS)},
+    "#000000": "ink",
+    "#ffffff": "page",
+    GREY: "soft",
+    GRID: "grid",
+    RULE: "line",
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with its title and its content in words, for readers who do not see it."""
+
+    title: str
+    alt: str
+    figure: Figure
 
 
 def canvas(height: float = HEIGHT, grid: Grid = "y") -> tuple[Figure, Axes]:
     """An empty figure with one pair of axes. height [inch]; grid: the axis whose lines help reading."""
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
-    axes = figure.subplots()
+    figure, ((axes,),) = panels(1, 1, height)
     tidy(axes, grid)
     return figure, axes
 
 
+def panels(rows: int, columns: int, height: float, **options: Any) -> tuple[Figure, list[list[Axes]]]:
+    """An empty figure with rows x columns pairs of axes. height [inch] of the whole; options: those of `Figure.subplots`."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False, **options)]
+
+
 def tidy(axes: Axes, grid: Grid = "y") -> None:
     """A light grid behind the data, and no frame where there is no scale."""
-    axes.grid(axis=grid, color="#dddddd", linewidth=0.6)
+    axes.grid(axis=grid, color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -48,6 +80,30 @@ def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
+
+
+def svg(drawing: Drawing) -> str:
+    """The drawing as an element for an HTML page: text stays text in the page's font, colours are the page's variables, coordinates have
+    two decimals, and no two drawings share an id.
+    """
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": drawing.title}):
+        bare = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        FigureCanvasSVG(drawing.figure).print_svg(buffer, metadata=bare)
+    width, height = (72 * side for side in drawing.figure.get_size_inches())
+    inner = buffer.getvalue().partition("<svg ")[2].partition(">")[2]
+    inner = re.sub(r"<style.*?</style>|font-family: [^;\"]*;? ?", "", inner, flags=re.DOTALL)
+    inner = inner.replace("xlink:href", "href")
+    used = set(re.findall(r"#([\w-]+)", inner))
+    inner = re.sub(r' id="([\w.-]+)"', lambda found: found[0] if found[1] in used else "", inner)
+    inner = re.sub(r' (?:d|x|y|transform)="[^"]*"', lambda found: _DECIMALS.sub(r"\1", found[0]), inner)
+    for colour, name in _NAMES.items():
+        inner = re.sub(rf"{colour}\b", f"var(--{name})", inner, flags=re.IGNORECASE)
+    head = f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(drawing.alt)}">'
+    return head + re.sub(r"\s*\n\s*", " ", inner)
+
+
+_DECIMALS = re.compile(r"(\.\d\d)\d+")
 
 
 def draw_levels(axes: Axes, levels: Mapping[str, float], colour: str, direction: Direction) -> None:

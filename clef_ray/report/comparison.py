@@ -3,19 +3,23 @@
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clef_ray.ablation import Ablation, Arm, Outcome, Plan
-from clef_ray.evaluate.bootstrap import Estimate
-from clef_ray.report import wording
-from clef_ray.report.rows import Check, Estimates, Interval, Row, Trend, cell, difference, point
+from clef_ray.report import findings, wording
+from clef_ray.report.rows import Check, Estimates, Interval, Row, Trend, cell, difference, estimates
+from clef_ray.report.study import StudyView
+
+#: Configurations of a sweep that stand in the headline table.
+LEADING = 15
 
 
 @dataclass(frozen=True)
 class Comparison:
     """The rows in the plan's order, the trends along the axis, how many differences were looked at, all of it in words, and the command
-    for a larger budget (empty where the ablation names none).
+    for a larger budget (empty where the ablation names none). study: the sweep that the rows come from, None for an ablation.
     """
 
     ablation: Ablation
@@ -25,6 +29,17 @@ class Comparison:
     answer: str
     caveats: tuple[str, ...]
     larger: str
+    study: StudyView | None = None
+
+    @property
+    def leading(self) -> tuple[Row, ...]:
+        """The rows of a table that is read: all of an ablation's; of a sweep's the base configuration and the best ones."""
+        if self.study is None:
+            return self.rows
+        best = [row.arm for row in self.study.ranked()]
+        rows = {row.arm.name: row for row in self.rows}
+        shown = dict.fromkeys([self.ablation.base, *best[:LEADING]])
+        return tuple(rows[name] for name in shown if name in rows)
 
     def csv(self) -> str:
         """One line per arm and headline metric."""
@@ -42,6 +57,7 @@ _COLUMNS = [
     "metric",
     "seeds",
     "failed",
+    "pruned",
     "missing",
     "mean",
     "sd",
@@ -60,7 +76,7 @@ _COLUMNS = [
 
 def _record(row: Row, metric: str) -> list[object]:
     arm, cell = row.arm, row.cells.get(metric)
-    counts = [len(cell.values) if cell else 0, row.failed, row.missing]
+    counts = [len(cell.values) if cell else 0, row.failed, row.pruned, row.missing]
     values = [cell.mean, cell.sd, *_ends(cell.seeds), *_ends(cell.patients)] if cell else [""] * 6
     d = cell.difference if cell else None
     against_base = [d.value, *_ends(d.seeds), *_ends(d.patients), d.mark] if d else [""] * 6
@@ -71,11 +87,14 @@ def _ends(interval: Interval | None) -> tuple[float | str, float | str]:
     return (interval.low, interval.high) if interval else ("", "")
 
 
-def compare(plan: Plan, outcomes: Sequence[Outcome]) -> Comparison:
-    """Compare the plan's arms by what their trials brought. Trials without an outcome count as missing, never as a value."""
+def compare(plan: Plan, outcomes: Sequence[Outcome], study: StudyView | None = None) -> Comparison:
+    """Compare the plan's arms by what their trials brought. Trials without an outcome count as missing, never as a value.
+
+    study: the sweep whose configurations the arms are; the answer is then which of them was found.
+    """
     ablation = plan.ablation
     arms = list({t.arm.name: t.arm for t in plan.trials}.values())
-    by_arm = {arm.name: _estimates(arm, outcomes) for arm in arms}
+    by_arm = {arm.name: estimates(arm, outcomes) for arm in arms}
     rows = tuple(_row(plan, arm, outcomes, by_arm) for arm in arms)
     trends = tuple(_trends(ablation, rows, by_arm))
     pairs = {
@@ -87,30 +106,14 @@ def compare(plan: Plan, outcomes: Sequence[Outcome]) -> Comparison:
     pairs |= {(name, t.reference, ablation.headline[0]) for t in trends for name in t.differences}
     checks = _checks(ablation, rows, by_arm)
     pairs |= {(check.control, check.reference, ablation.headline[0]) for check in checks}
-    caveats = wording.caveats(plan, rows, checks, len(pairs))
-    answer = wording.answer(ablation, trends)
-    return Comparison(ablation, rows, trends, len(pairs), answer, caveats, wording.larger(plan))
-
-
-def _estimates(arm: Arm, outcomes: Sequence[Outcome]) -> Estimates:
-    """Only finite values: NaN means that the metric could not be computed.
-
-    Seeds that are the same run count once: a run that agrees with itself says nothing about the spread over seeds.
-    """
-    found: dict[int, Mapping[str, Estimate | float]] = {}
-    seen: set[str] = set()
-    for outcome in _complete(arm, outcomes):
-        if (run := outcome.trial.run.fingerprint()) not in seen:
-            seen.add(run)
-            whole: dict[str, Estimate | float] = {}
-            for result in outcome.results.values():
-                whole |= {**result.estimates, **result.extras}
-            found[outcome.trial.seed] = {name: e for name, e in whole.items() if math.isfinite(point(e))}
-    return found
-
-
-def _complete(arm: Arm, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    return [o for o in outcomes if o.trial.arm.name == arm.name and o.state == "COMPLETE"]
+    if study is None:
+        answer = wording.answer(ablation, trends)
+        gaps = wording.gaps(rows)
+    else:
+        answer = findings.answer(study, rows, plan.split)
+        gaps = findings.caveats(study)
+    caveats = wording.caveats(plan, rows, gaps, checks, len(pairs))
+    return Comparison(ablation, rows, trends, len(pairs), answer, caveats, wording.larger(plan), study)
 
 
 def _row(plan: Plan, arm: Arm, outcomes: Sequence[Outcome], by_arm: Mapping[str, Estimates]) -> Row:
@@ -122,8 +125,8 @@ def _row(plan: Plan, arm: Arm, outcomes: Sequence[Outcome], by_arm: Mapping[str,
             if metric in cells:
                 cells[metric] = replace(cells[metric], difference=difference(own, base, metric))
     planned = sum(t.arm.name == arm.name for t in plan.trials)
-    failed = sum(o.trial.arm.name == arm.name and o.state == "FAILED" for o in outcomes)
-    return Row(arm, planned, len(_complete(arm, outcomes)), failed, cells)
+    states = Counter(o.state for o in outcomes if o.trial.arm.name == arm.name)
+    return Row(arm, planned, states["COMPLETE"], states["FAILED"], states["PRUNED"], cells)
 
 
 def _trends(ablation: Ablation, rows: Sequence[Row], by_arm: Mapping[str, Estimates]) -> list[Trend]:

@@ -1,22 +1,23 @@
 """The figure of an ablation whose arms are categories: one line per arm, the metric to the right."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from clef_ray.report._style import COLOURS, GREY, MARKERS, canvas, draw_levels, png
+from clef_ray.report._style import COLOURS, GREY, MARKERS, RULE, Drawing, canvas, draw_levels
 from clef_ray.report.comparison import Comparison
 from clef_ray.report.figures import from_age
 from clef_ray.report.rows import Cell, Row
+from clef_ray.report.wording import number
 
 _LINE = 0.27  # inches per arm or heading
 _FRAME = 1.3  # inches for the scale and the legend
 
 
-def dots(comparison: Comparison, metric: str) -> bytes | None:
-    """The metric of each arm as PNG; None where no category (an arm of a family that has no place on the axis at all) has it.
+def dots(comparison: Comparison, metric: str) -> Drawing | None:
+    """The metric of each arm; None where no category (an arm of a family that has no place on the axis at all) has it.
 
     Small dots are the seeds, the marker their mean, the bar the 95 % t interval over seeds. Families one after the other, controls below
     them in grey with open markers; vertical lines: the base arm's mean, and what age alone reaches.
@@ -37,12 +38,20 @@ def dots(comparison: Comparison, metric: str) -> bytes | None:
     _name_lines(axes, labels, headings)
     axes.set_xlabel(metric)
     _legend(figure, axes)
-    return png(figure)
+    return Drawing(f"{metric} by arm", _alt(groups, metric), figure)
+
+
+def _alt(groups: Mapping[str, Sequence[Row]], metric: str) -> str:
+    parts = (
+        f"{family or 'controls'}: {', '.join(f'{r.arm.name} {number(r.cells[metric].mean)}' for r in rows)}"
+        for family, rows in groups.items()
+    )
+    return f"{metric} by arm, mean over seeds. {'; '.join(parts)}."
 
 
 def _groups(comparison: Comparison, metric: str) -> dict[str, list[Row]]:
     """Family -> its arms that have the metric, in the plan's order; the controls, under no name, at the end."""
-    rows = [r for r in comparison.rows if metric in r.cells]
+    rows = [r for r in comparison.leading if metric in r.cells]
     on_axis = {r.arm.family for r in comparison.rows if r.arm.x is not None}
     groups: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda r: r.control):
@@ -72,7 +81,7 @@ def _name_lines(axes: Axes, labels: Sequence[str], headings: Sequence[int]) -> N
     for line in headings:
         axes.get_yticklabels()[line].set_fontweight("bold")
     for line in headings[1:]:
-        axes.axhline(line - 0.5, color="#bbbbbb", linewidth=0.8)
+        axes.axhline(line - 0.5, color=RULE, linewidth=0.8)
 
 
 def _verticals(axes: Axes, comparison: Comparison, metric: str) -> None:

@@ -1,35 +1,21 @@
-"""The report's curves as PNG bytes: a metric along the ablation's axis, and the training loss over epochs."""
+"""The figure of an ablation whose arms lie on an axis: a metric along it, one line per family."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from clef_ray.ablation import Outcome
-from clef_ray.report._style import (
-    COLOURS,
-    DASHES,
-    DPI,
-    GREY,
-    MARKERS,
-    WIDTH,
-    canvas,
-    draw_levels,
-    png,
-    tidy,
-)
+from clef_ray.report._style import COLOURS, DASHES, GREY, MARKERS, Drawing, canvas, draw_levels
 from clef_ray.report.comparison import Comparison
 from clef_ray.report.rows import Cell
+from clef_ray.report.wording import number
 
 #: The bands of more families would cover one another: bars side by side in their place.
 _MOST_BANDS = 2
 
 
-def curve(comparison: Comparison, metric: str) -> bytes | None:
-    """The metric along the ablation's axis as PNG; None where no arm on the axis has it.
+def curve(comparison: Comparison, metric: str) -> Drawing | None:
+    """The metric along the ablation's axis; None where no arm on the axis has it.
 
     One line per family through the means, a dot per seed, the 95 % t interval over seeds as a band (as bars where there are more than two
     families). Levels: the controls in grey, and in a family's colour those of its arms that have no place on the axis.
@@ -58,7 +44,17 @@ def curve(comparison: Comparison, metric: str) -> bytes | None:
     axes.set_xlabel(comparison.ablation.axis)
     axes.set_ylabel(metric)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
-    return png(figure)
+    return Drawing(f"{metric} over {comparison.ablation.axis}", _alt(comparison, metric, families), figure)
+
+
+def _alt(comparison: Comparison, metric: str, families: Sequence[str]) -> str:
+    parts = []
+    for family in families:
+        rows = [r for r in comparison.rows if r.arm.family == family and metric in r.cells]
+        places = sorted((r.arm.x, r.cells[metric].mean) for r in rows if r.arm.x is not None)
+        parts.append(f"{family}: {', '.join(f'{number(mean)} at {x:g}' for x, mean in places)}")
+    levels = [f"{name} {number(value)}" for name, value in controls(comparison, metric).items()]
+    return f"{metric} over {comparison.ablation.axis}, mean over seeds. {'; '.join(parts + levels)}."
 
 
 def _aside(x: Sequence[float], ticks: Sequence[float], steps: float, logarithmic: bool) -> list[float]:
@@ -111,40 +107,3 @@ def from_age(comparison: Comparison, metric: str) -> dict[str, float]:
     """What the same statistic reaches from age alone, under the name of that level; nothing where it was not computed."""
     found = [r.cells[f"{metric}_age"].mean for r in comparison.rows if f"{metric}_age" in r.cells]
     return {"age only": found[0]} if found else {}
-
-
-def training_curves(outcomes: Sequence[Outcome]) -> bytes | None:
-    """Loss per epoch as PNG, one panel per family: the mean over seeds, and each seed as a thin line. None where nothing was trained."""
-    trained = [o for o in outcomes if o.history]
-    if not trained:
-        return None
-    families = list(dict.fromkeys(o.trial.arm.family for o in trained))
-    arms = [len({o.trial.arm.name for o in trained if o.trial.arm.family == f}) for f in families]
-    heights = [max(2.7, 0.4 + 0.2 * count) for count in arms]  # inches: the legend needs 0.2 per arm
-    figure = Figure(figsize=(WIDTH, 0.4 + sum(heights)), dpi=DPI, layout="constrained")
-    panels = np.atleast_1d(figure.subplots(len(families), 1, sharex=True, height_ratios=heights))
-    for axes, family in zip(panels, families, strict=True):
-        tidy(axes)
-        _losses(axes, [o for o in trained if o.trial.arm.family == family])
-        axes.set_title(family or "controls", loc="left", fontsize=10)
-        axes.set_ylabel("training loss")
-    panels[-1].set_xlabel("epoch")
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    return png(figure)
-
-
-def _losses(axes: Axes, outcomes: Sequence[Outcome]) -> None:
-    arms = list({o.trial.arm.name: o.trial.arm for o in outcomes})
-    colours = colormaps["viridis"](np.linspace(0.0, 0.85, len(arms)))
-    for index, (arm, colour) in enumerate(zip(arms, colours, strict=True)):
-        seeds = [
-            {int(e["epoch"]): e["loss"] for e in o.history if "loss" in e}
-            for o in outcomes
-            if o.trial.arm.name == arm
-        ]
-        epochs = sorted(set[int]().union(*seeds))
-        mean = [float(np.mean([s[epoch] for s in seeds if epoch in s])) for epoch in epochs]
-        axes.plot(epochs, mean, color=colour, linewidth=1.8, linestyle=DASHES[index % len(DASHES)], label=arm)
-        for seed in seeds:
-            axes.plot(list(seed), list(seed.values()), color=colour, linewidth=0.5, alpha=0.6)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)

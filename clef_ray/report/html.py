@@ -1,29 +1,31 @@
-"""The report as one HTML page that needs nothing else: style, figures and numbers are all inside it."""
+"""The report as one HTML page that needs nothing else: style, figures and numbers are all inside it, and it may load nothing."""
 
 import base64
+import hashlib
 from collections.abc import Mapping, Sequence
-from statistics import fmean
+from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from clef_ray.ablation import Arm, Outcome, Plan
+from clef_ray.ablation import Outcome, Plan
 from clef_ray.config import flatten, to_dict
+from clef_ray.report._style import Drawing, svg
 from clef_ray.report.comparison import Comparison
+from clef_ray.report.costs import costs
+from clef_ray.report.findings import front, winner_cells
+from clef_ray.report.record import Report
 from clef_ray.report.rows import Interval
-from clef_ray.report.wording import LEGEND, number, signed
+from clef_ray.report.wording import LEGEND, half, number, signed
+
+_DATA = ("data", "dataset", "data_fingerprint")
+_CODE = ("git_commit", "clef-ray")
+_SAID = ("command", "leakage", "finished")  # elsewhere on the page
 
 
-def page(
-    plan: Plan,
-    outcomes: Sequence[Outcome],
-    comparison: Comparison,
-    lineage: Mapping[str, str],
-    figures: Mapping[str, bytes],
-) -> str:
-    """The whole page. lineage: what the results came from, free names to texts (`command` is shown under *How to reproduce*).
-
-    figures: title -> PNG, in the order of the page.
-    """
+def page(report: Report, comparison: Comparison, drawings: Sequence[Drawing]) -> str:
+    """The whole page. Of the lineage's free names `command`, `leakage` and `finished` have places of their own."""
     environment = Environment(
         loader=PackageLoader("clef_ray", "report"),
         autoescape=True,
@@ -31,43 +33,77 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    filters = {
         "number": number,
         "signed": signed,
         "interval": _interval,
-        "datauri": _data_uri,
+        "half": half,
         "duration": _duration,
+        "text": _text,
     }
+    environment.filters |= filters
+    plan, outcomes, lineage, study = report.plan, report.outcomes, report.lineage, report.study
+    differing, common = _settings(plan)
+    script = files("clef_ray").joinpath("report/script.html").read_text(encoding="utf-8").strip()
     return environment.get_template("page.html").render(
         ablation=plan.ablation,
+        plan=plan,
         comparison=comparison,
-        trials=len(plan.trials),
-        runs=len(plan.unique()),
         legend=LEGEND,
-        figures=figures,
-        lineage={k: v for k, v in lineage.items() if k != "command"} | {"data_fingerprint": plan.data},
-        command=lineage.get("command", ""),
+        drawings=[(d.title, Markup(svg(d))) for d in drawings],  # noqa: S704 - drawn here, and escaped there
+        script=Markup(script),  # noqa: S704 - ours
+        script_digest=_digest(script),
+        lineage=lineage,
+        origins=_origins(plan, lineage),
         metrics=_other_metrics(comparison),
         classes=_classes(comparison),
-        costs=_costs(plan, outcomes),
-        failures=[o for o in outcomes if o.state == "FAILED"],
+        costs=costs(plan, outcomes, report.resources or {}),
+        failed=[o for o in outcomes if o.state == "FAILED"],
+        stopped=[o for o in outcomes if o.state == "PRUNED"],
         notes=_notes(outcomes),
-        settings=_settings(plan),
+        differing=differing,
+        common=common,
+        study=study,
+        front=front(study) if study else [],
+        winner=winner_cells(study, plan.ablation.headline) if study else {},
     )
+
+
+def _digest(script: str) -> str:
+    """What the page's policy allows to run: this script and no other, whatever text finds its way into the page."""
+    body = script.removeprefix("<script>").removesuffix("</script>")
+    return "sha256-" + base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
 
 
 def _interval(interval: Interval | None) -> str:
     return f"{number(interval.low)} to {number(interval.high)}" if interval else "–"
 
 
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
-
-
 def _duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _origins(plan: Plan, lineage: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """What the results came from: configuration, data, code, environment."""
+    rest = {k: v for k, v in lineage.items() if k not in (*_DATA, *_CODE, *_SAID)}
+    return {
+        "Configuration": {
+            "plan": plan.fingerprint(),
+            "tasks": ", ".join(plan.ablation.tasks),
+            "split": plan.split,
+        },
+        "Data": {k: lineage[k] for k in _DATA if k in lineage} | {"data_fingerprint": plan.data},
+        "Code": {k: lineage[k] for k in _CODE if k in lineage},
+        "Environment": rest,
+    }
 
 
 def _classes(comparison: Comparison) -> dict[str, list[str]]:
@@ -87,16 +123,6 @@ def _other_metrics(comparison: Comparison) -> list[str]:
     return sorted(n for n in names if not any(n == m or n.startswith(f"{m}/") for m in headline))
 
 
-def _costs(plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
-    """Arm -> kind -> mean seconds over the trials that measured it; a trial that shares another one's run trained nothing."""
-    costs = {}
-    for arm in dict.fromkeys(t.arm.name for t in plan.trials):
-        own = [o.seconds for o in outcomes if o.trial.arm.name == arm and o.shared_with is None]
-        kinds = {kind: [s[kind] for s in own if kind in s] for kind in ("pretrain", "evaluate", "wall")}
-        costs[arm] = {kind: fmean(seconds) for kind, seconds in kinds.items() if seconds}
-    return costs
-
-
 def _notes(outcomes: Sequence[Outcome]) -> list[str]:
     """What the tasks say of themselves, once each: why one was skipped, what was left out."""
     notes: dict[str, None] = {}
@@ -107,14 +133,11 @@ def _notes(outcomes: Sequence[Outcome]) -> list[str]:
     return list(notes)
 
 
-def _settings(plan: Plan) -> tuple[list[str], list[tuple[Arm, list[str]]]]:
-    """The keys in which the arms differ (the seed apart), and each arm's values."""
+def _settings(plan: Plan) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Arm -> the settings in which arms differ (the seed apart), and the settings that all of them have."""
     keys = [key for key in plan.differing_settings() if key != "seed"]
-    first = {t.arm.name: t for t in reversed(plan.trials)}
-    arms = dict.fromkeys(t.arm.name for t in plan.trials)
-    flats = [(first[name].arm, flatten(to_dict(first[name].run.canonical()))) for name in arms]
-    return keys, [(arm, [_text(flat.get(key)) for key in keys]) for arm, flat in flats]
-
-
-def _text(value: object) -> str:
-    return "–" if value is None else str(value)
+    runs = {t.arm.name: t.run for t in plan.trials}
+    flats = {arm: flatten(to_dict(run.canonical())) for arm, run in runs.items()}
+    differing = {arm: {key: flat.get(key) for key in keys} for arm, flat in flats.items()}
+    every = next(iter(flats.values()))
+    return differing, {k: v for k, v in every.items() if k not in {*keys, "seed", "data"}}

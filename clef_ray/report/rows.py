@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clef_ray.ablation import Arm
+from clef_ray.ablation import Arm, Outcome
 from clef_ray.evaluate.bootstrap import (
     Estimate,
     paired_bootstrap,
@@ -65,18 +65,26 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One arm: how many of its planned trials failed or are missing, and its metrics by name (absent where no seed has one)."""
+    """One arm: how many of its planned trials finished, failed or were stopped early, and its metrics by name (absent where no seed has
+    one).
+    """
 
     arm: Arm
     planned: int
     complete: int
     failed: int
+    pruned: int
     cells: Mapping[str, Cell]
 
     @property
     def missing(self) -> int:
         """Planned trials that have no outcome yet."""
-        return self.planned - self.complete - self.failed
+        return self.planned - self.complete - self.failed - self.pruned
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that have any metric."""
+        return sorted({seed for cell in self.cells.values() for seed in cell.values})
 
     @property
     def control(self) -> bool:
@@ -109,6 +117,23 @@ class Check:
 
 #: One arm: seed -> metric -> its estimate, or a bare number that has no patient bootstrap.
 Estimates = Mapping[int, Mapping[str, Estimate | float]]
+
+
+def estimates(arm: Arm, outcomes: Sequence[Outcome]) -> Estimates:
+    """The metrics of one arm's complete trials. Only finite values: NaN means that the metric could not be computed.
+
+    Seeds that are the same run count once: a run that agrees with itself says nothing about the spread over seeds.
+    """
+    found: dict[int, Mapping[str, Estimate | float]] = {}
+    seen: set[str] = set()
+    for outcome in (o for o in outcomes if o.trial.arm.name == arm.name and o.state == "COMPLETE"):
+        if (run := outcome.trial.run.fingerprint()) not in seen:
+            seen.add(run)
+            whole: dict[str, Estimate | float] = {}
+            for result in outcome.results.values():
+                whole |= {**result.estimates, **result.extras}
+            found[outcome.trial.seed] = {name: e for name, e in whole.items() if math.isfinite(point(e))}
+    return found
 
 
 def cell(own: Estimates, metric: str) -> Cell:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from clef_ray.report.comparison import Comparison
 from clef_ray.report.rows import Interval, Row
-from clef_ray.report.wording import LEGEND, number, signed
+from clef_ray.report.wording import LEGEND, half, number, signed
 
 _VALUE = 18  # characters of a value with its interval and mark, and the column's frame
 _TEXT = 100
@@ -20,6 +20,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for metrics in _split(comparison, console.width):
         console.print(_table(comparison, metrics))
     width = min(_TEXT, console.width)
+    if len(comparison.leading) < len(comparison.rows):
+        others = len(comparison.rows) - len(comparison.leading)
+        console.print(Text(f"{others} other configurations are in the report.", style="dim"), width=width)
     legend = (
         f"± : half of the 95 % t interval over seeds. Second line: minus {comparison.ablation.base}. {LEGEND}"
     )
@@ -36,7 +39,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 def _split(comparison: Comparison, width: int) -> list[tuple[str, ...]]:
     """The headline metrics in as few tables as the width allows, evenly filled."""
     headline = comparison.ablation.headline
-    names = max(len(_name(comparison, row)) for row in comparison.rows)
+    names = max(len(_name(comparison, row)) for row in comparison.leading)
     tables = ceil(len(headline) / max(1, (width - names - 12) // _VALUE))
     size = ceil(len(headline) / tables)
     return [headline[start : start + size] for start in range(0, len(headline), size)]
@@ -48,7 +51,7 @@ def _table(comparison: Comparison, metrics: tuple[str, ...]) -> Table:
     table.add_column("seeds", justify="right")
     for metric in metrics:
         table.add_column(metric.replace("/", "/\n"), justify="left", no_wrap=True)
-    for row in comparison.rows:
+    for row in comparison.leading:
         table.add_row(_name(comparison, row), _count(row), *(_cell(row, metric) for metric in metrics))
     return table
 
@@ -58,6 +61,9 @@ def _name(comparison: Comparison, row: Row) -> str:
 
 
 def _count(row: Row) -> Text:
+    """Finished of planned; red where something failed or is missing, but not where a run was stopped early."""
+    if row.complete + row.pruned == row.planned and row.pruned:
+        return Text(f"{row.complete}/{row.planned}\nstopped", style="dim")
     return Text(f"{row.complete}/{row.planned}", style="" if row.complete == row.planned else "bold red")
 
 
@@ -74,4 +80,4 @@ def _cell(row: Row, metric: str) -> Text:
 
 
 def _half(interval: Interval | None) -> str:
-    return f"±{number((interval.high - interval.low) / 2)}" if interval else "–"
+    return half(interval).replace(" ", "") or "–"

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 
 from clef_ray.ablation import Ablation, Plan
-from clef_ray.report.rows import Check, Difference, Row, Trend
+from clef_ray.report.rows import Check, Difference, Interval, Row, Trend
 
 LEGEND = (
     "▲ above / ▼ below the base arm where both 95 % intervals of the paired difference exclude 0: the t interval over seeds and the patient "
@@ -20,6 +20,11 @@ def number(value: float) -> str:
 
 def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
+
+
+def half(interval: Interval | None) -> str:
+    """`± ` and half of the interval's width; nothing where there is none."""
+    return f"± {number((interval.high - interval.low) / 2)}" if interval else ""
 
 
 def answer(ablation: Ablation, trends: Sequence[Trend]) -> str:
@@ -65,18 +70,29 @@ def _chosen(plan: Plan) -> str:
     return f" --arms {'all' if every else shlex.join(chosen)}"
 
 
-def caveats(plan: Plan, rows: Sequence[Row], checks: Sequence[Check], comparisons: int) -> tuple[str, ...]:
-    """What a reader must know before believing a mark, one note each."""
-    notes = []
-    if plan.smoke:
-        notes.append("This was a --smoke run: its numbers show that everything works and mean nothing.")
-    planned, failed, missing = (
-        sum(c) for c in zip(*((r.planned, r.failed, r.missing) for r in rows), strict=True)
+def gaps(rows: Sequence[Row]) -> tuple[str, ...]:
+    """What has no results: trials that failed, are missing or were stopped early."""
+    planned, failed, pruned, missing = (
+        sum(c) for c in zip(*((r.planned, r.failed, r.pruned, r.missing) for r in rows), strict=True)
     )
+    notes = []
     if failed or missing:
         notes.append(
             f"{failed} failed and {missing} missing of {planned} trials; every number rests on the others."
         )
+    if pruned:
+        notes.append(f"{pruned} of {planned} trials were stopped early and have no results.")
+    return tuple(notes)
+
+
+def caveats(
+    plan: Plan, rows: Sequence[Row], gaps: Sequence[str], checks: Sequence[Check], comparisons: int
+) -> tuple[str, ...]:
+    """What a reader must know before believing a mark, one note each; gaps: what has no results."""
+    notes = []
+    if plan.smoke:
+        notes.append("This was a --smoke run: its numbers show that everything works and mean nothing.")
+    notes += gaps
     if max((len(cell.values) for row in rows for cell in row.cells.values()), default=0) < 2:
         notes.append(
             "One seed has no spread: no interval over seeds and no mark is possible. Use at least 3 seeds."

@@ -1,4 +1,5 @@
-"""Where results are recorded while an ablation runs. `Tracker` is what the sweep calls; `mlflow.py` is the real one (and alone imports mlflow).
+"""Where results are recorded while an ablation runs. `Tracker` is what the sweep calls; `mlflow.py` is the real one, `delivery.py` puts it into
+the background, `registry.py` keeps the encoders worth keeping. mlflow is imported in this package alone.
 
 Order of calls: open_ablation, then per trial open_trial / log_epochs / close_trial in any interleaving, then close_ablation, or interrupt.
 Every call may be repeated, also by a later process: a second start of the same plan continues the same record.
@@ -8,9 +9,44 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from clef_ray.ablation import Outcome, Plan, Trial
-from clef_ray.errors import ConfigError
+from clef_ray.ablation import Arm, Outcome, Plan, Trial
+from clef_ray.errors import ConfigError, TrackingError
 from clef_ray.store import Store
+
+
+class UnreachableError(TrackingError):
+    """The tracking store does not answer now; the same call may succeed later."""
+
+
+class Bounds(Protocol):
+    """A 95 % interval."""
+
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+class SummaryCell(Protocol):
+    """One arm's metric: the value of each seed, their mean, its interval over seeds and over patients (None where there is none)."""
+
+    @property
+    def values(self) -> Mapping[int, float]: ...
+    @property
+    def mean(self) -> float: ...
+    @property
+    def seeds(self) -> Bounds | None: ...
+    @property
+    def patients(self) -> Bounds | None: ...
+
+
+class SummaryRow(Protocol):
+    """One arm and its metrics by name."""
+
+    @property
+    def arm(self) -> Arm: ...
+    @property
+    def cells(self) -> Mapping[str, SummaryCell]: ...
 
 
 class Summary(Protocol):
@@ -20,28 +56,47 @@ class Summary(Protocol):
     def answer(self) -> str:
         """The answer in words."""
 
+    @property
+    def caveats(self) -> Sequence[str]:
+        """What a reader must know before believing it."""
+
+    @property
+    def rows(self) -> Sequence[SummaryRow]:
+        """One per arm."""
+
     def csv(self) -> str:
         """One line per arm and headline metric."""
 
 
 class Tracker(Protocol):
-    """Records one ablation. Every method may raise TrackingError when the store does not answer."""
+    """Records one ablation. Every method may raise TrackingError; UnreachableError where the store does not answer.
+
+    at: when it happened, ms since 1970 (now where it is not given). A call that is repeated with the same `at` leaves the same record.
+    """
 
     def open_ablation(self, plan: Plan, lineage: Mapping[str, str]) -> None:
         """Begin, or continue, the record of this plan.
 
-        lineage: what the results came from, free names to texts. `data` (where the shards lie) and `git_commit` are also shown where the
-        tracking UI expects them.
+        lineage: what the results came from, free names to texts. `data` (where the shards lie), `git_commit` and `command` are also shown
+        where the tracking UI expects them.
         """
 
-    def open_trial(self, trial: Trial) -> None:
+    def open_trial(self, trial: Trial, at: int | None = None) -> None:
         """Begin, or continue, the record of one trial."""
 
-    def log_epochs(self, trial: Trial, rows: Sequence[Mapping[str, float]]) -> None:
-        """Add epochs (`epoch`, `loss`, ...); those already recorded are skipped, so the whole history may be given each time."""
+    def log_epochs(
+        self, trial: Trial, rows: Sequence[Mapping[str, float]], at: Sequence[int] | None = None
+    ) -> None:
+        """Add epochs (`epoch`, `loss`, ...); those already recorded are skipped, so the whole history may be given each time.
 
-    def close_trial(self, outcome: Outcome) -> None:
+        at: one time per row.
+        """
+
+    def close_trial(self, outcome: Outcome, at: int | None = None) -> None:
         """Record how a trial ended; opens it where nobody did, and adds the epochs that are missing."""
+
+    def log_machine(self, metrics: Mapping[str, float], at: int) -> None:
+        """Add one sample of how busy the machine is that runs the sweep."""
 
     def close_ablation(self, comparison: Summary, files: Mapping[str, str]) -> None:
         """Attach the comparison and the report. files: file name -> where it lies (local path or URI)."""
@@ -49,21 +104,30 @@ class Tracker(Protocol):
     def interrupt(self) -> None:
         """Mark everything that is still running as killed; a second start opens it again."""
 
+    def recover(self) -> None:
+        """After a call that failed: read again what has arrived. UnreachableError where the store still does not answer."""
+
 
 class NullTracker:
     """Records nothing."""
 
     def open_ablation(self, plan: Plan, lineage: Mapping[str, str]) -> None: ...
 
-    def open_trial(self, trial: Trial) -> None: ...
+    def open_trial(self, trial: Trial, at: int | None = None) -> None: ...
 
-    def log_epochs(self, trial: Trial, rows: Sequence[Mapping[str, float]]) -> None: ...
+    def log_epochs(
+        self, trial: Trial, rows: Sequence[Mapping[str, float]], at: Sequence[int] | None = None
+    ) -> None: ...
 
-    def close_trial(self, outcome: Outcome) -> None: ...
+    def close_trial(self, outcome: Outcome, at: int | None = None) -> None: ...
+
+    def log_machine(self, metrics: Mapping[str, float], at: int) -> None: ...
 
     def close_ablation(self, comparison: Summary, files: Mapping[str, str]) -> None: ...
 
     def interrupt(self) -> None: ...
+
+    def recover(self) -> None: ...
 
 
 def public(text: str) -> str:

@@ -10,14 +10,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from clef_ray.errors import TrackingError
-from clef_ray.tracking import public
+from clef_ray.tracking import UnreachableError, public
 
 _ANSWER_SECONDS = 5.0  # how long a server may take to say that it is there
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 def reach(uri: str) -> None:
-    """Knock at the store (SQLite file, database or HTTP server). Raises TrackingError that names it and says what to do."""
+    """Knock at the store (SQLite file, database or HTTP server). Raises TrackingError that names it and says what to do.
+
+    UnreachableError where it may answer later: nobody listens, a time-out, HTTP 5xx.
+    """
     shown = public(uri)
     parts = urlsplit(shown)  # so that no parser's complaint can quote the password
     remedy = "start it, correct --tracking-uri, or leave that out to record in SQLite below the storage"
@@ -37,11 +40,12 @@ def reach(uri: str) -> None:
             socket.create_connection((parts.hostname, port), _ANSWER_SECONDS).close()
     except urllib.error.HTTPError as error:
         if error.code not in (401, 403):  # a proxy that wants MLflow's credentials is an answer
-            raise TrackingError(
+            kind = UnreachableError if error.code >= 500 else TrackingError
+            raise kind(
                 f"{shown} answers, but not as an MLflow server (HTTP {error.code} at /health): {remedy}"
             ) from error
     except (OSError, ValueError, http.client.HTTPException, sqlite3.Error) as error:
-        raise TrackingError(f"the tracking store {shown} does not answer ({error}): {remedy}") from error
+        raise UnreachableError(f"the tracking store {shown} does not answer ({error}): {remedy}") from error
 
 
 def _reach_sqlite(uri: str) -> None:

@@ -7,7 +7,7 @@ A checkpoint after every epoch holds the weights, the optimiser, the loss's own 
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -30,7 +30,7 @@ from clef_ray.distributed import (
     sum_gradients,
     sum_over_workers,
 )
-from clef_ray.errors import ClefRayError
+from clef_ray.errors import TrainingError
 from clef_ray.losses import Pairs, RiskReference, Term, mean
 from clef_ray.randomness import fold
 from clef_ray.registry import ENCODERS, LOSSES, METHODS
@@ -43,6 +43,9 @@ from clef_ray.train.subjects import Subjects
 
 ENCODER = "encoder.pt"
 RECORD = "pretrain.json"
+
+#: Metrics of the encoder between two epochs. It leaves the encoder and torch's random numbers as they are.
+Watch = Callable[[nn.Module], Mapping[str, float]]
 
 
 class Feed(Protocol):
@@ -131,8 +134,8 @@ class Trainer:
         self.queue.load(state["queue"], self.context.device)
         self.history = list(state["history"])
 
-    def fit(self) -> list[dict[str, float]]:
-        """Train the epochs that are left; returns the whole history, one mapping per epoch."""
+    def fit(self, watch: Watch | None = None) -> list[dict[str, float]]:
+        """Train the epochs that are left; returns the whole history, one mapping per epoch. watch: rank 0 has one, which adds metrics."""
         self.resume()
         start = len(self.history)
         epochs = range(start, self.run.optimiser.epochs)
@@ -140,6 +143,8 @@ class Trainer:
         signals = self.feed.stream(self.plan, epochs, self.context.rank, self.context.world_size, choose)
         for epoch in epochs:
             metrics = self._epoch(epoch, signals)
+            if watch is not None:
+                metrics |= watch(self.encoder)
             self.history.append(metrics)
             if self.context.rank == 0:
                 self._checkpoint()
@@ -151,16 +156,15 @@ class Trainer:
         torch.manual_seed(fold("dropout", self.run.seed, epoch, self.context.rank))
         self.model.train()
         names: list[str] = []
-        sums: Tensor | None = None
+        sums = first_bad = torch.zeros((), device=self.context.device)
         for step, batch in enumerate(self.plan.batches(epoch)):
             names, values = self.step(epoch, step, batch, next(signals))
-            sums = values if sums is None else sums + values
-        assert sums is not None, "a plan has at least one step"
+            sums = sums + values
+            # Kept on the device: looking at it in every step would make the host wait.
+            first_bad = torch.where(first_bad.isfinite().all(), values, first_bad)
         means = (sums / self.plan.steps).tolist()
         if not all(map(math.isfinite, means)):
-            raise ClefRayError(
-                f"the loss is not finite in epoch {epoch + 1} ({dict(zip(names, means, strict=True))})"
-            )
+            raise TrainingError(_not_finite(epoch, dict(zip(names, first_bad.tolist(), strict=True))))
         seconds = time.perf_counter() - begin
         return {
             "epoch": float(epoch + 1),
@@ -224,6 +228,15 @@ class Trainer:
         save_state(self.context.store, CHECKPOINT, state)
 
 
+def _not_finite(epoch: int, values: Mapping[str, float]) -> str:
+    """values: the loss and its terms in the first step that was not finite: after it all of them are not."""
+    terms = [name for name, value in values.items() if name != "loss" and not math.isfinite(value)]
+    return (
+        f"the loss is not finite in epoch {epoch + 1} ({', '.join(terms) or 'loss'}); "
+        "lower optimiser.lr, or look for signals that are not finite"
+    )
+
+
 def finish(
     run: Run, encoder: nn.Module, history: list[dict[str, float]], store: Store, facts: dict[str, Any]
 ) -> None:
@@ -239,6 +252,11 @@ def finish(
         **facts,
     }
     store.write_bytes(RECORD, json.dumps(record, indent=1).encode())
+
+
+def history_so_far(store: Store) -> list[dict[str, float]]:
+    """The finished epochs of a run that has not come to its end; empty before its first checkpoint."""
+    return list(load_state(store, CHECKPOINT)["history"]) if store.exists(CHECKPOINT) else []
 
 
 def complete(store: Store) -> bool:

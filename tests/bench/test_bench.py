@@ -9,12 +9,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from clef_ray import bench
-from clef_ray.bench import loss, measure, ray_share, step, streaming
+from clef_ray.bench import loss, measure, step, streaming, sweep
 from clef_ray.bench.measure import Figure
 from clef_ray.bench.naive import NaiveEncoder, naive_loss
+from clef_ray.cli import build_parser
 from clef_ray.config import Views
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.encoders.clef import Clef
+from clef_ray.errors import ConfigError
 from clef_ray.losses import Pairs, RiskReference, reduce
 from clef_ray.losses.guided import Guided
 from clef_ray.shards import ingest_local
@@ -207,25 +209,60 @@ def test_every_figure_runs(measured, count):
     assert all(f.ours > 0 and f.plain > 0 and f.limit > 0 and f.ratio > 0 for f in figures)
 
 
-@pytest.mark.ray
-@pytest.mark.slow
-def test_rays_share_is_measured_on_a_real_sweep(local_ray):
-    overhead, share, trial = ray_share.ray_share(ray_share.Sizes(patients=120, epochs=1, trials=3))
-    assert overhead.target == "<= 2 s"
-    assert 0 < share.ours < 100
-    assert trial.ours > overhead.ours > 0
-    assert trial.plain > 0
+def test_the_command_line_offers_every_group_and_nothing_else():
+    parser = next(
+        a for a in build_parser()._actions if hasattr(a, "choices") and a.choices and "synth" in a.choices
+    )
+    offered = next(a.choices for a in parser.choices["bench"]._actions if a.dest == "group")
+    assert tuple(offered) == ("all", *bench.GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("group", "quick", "seconds", "expected"),
+    [
+        ("sweep", False, None, 60.0),
+        ("sweep", True, None, 1.0),
+        ("sweep", True, 7.0, 7.0),
+        ("all", False, None, 3.0),
+    ],
+)
+def test_a_group_measures_its_own_figures_with_trials_of_the_length_asked_for(
+    monkeypatch, capsys, group, quick, seconds, expected
+):
+    asked = []
+    for module, function in (
+        (streaming, "streaming"),
+        (step, "training_step"),
+        (loss, "losses"),
+        (sweep, "sweep"),
+    ):
+        monkeypatch.setattr(module, function, lambda *given, f=function: asked.append((f, given)) or [])
+    monkeypatch.setattr(step, "gradient_caching", lambda *sizes: Figure("caching", "MiB", 1.0))
+    assert bench.run(group, quick=quick, as_json=False, seconds=seconds) == 0
+    capsys.readouterr()
+    assert [f for f, _ in asked] == (
+        ["streaming", "training_step", "losses", "sweep"] if group == "all" else ["sweep"]
+    )
+    assert asked[-1][1][0].seconds == expected
+
+
+@pytest.mark.parametrize(
+    ("group", "seconds"), [("loss", 5.0), ("all", 5.0), ("sweep", 0.0), ("sweep", np.inf)]
+)
+def test_seconds_that_mean_nothing_are_refused(group, seconds):
+    with pytest.raises(ConfigError, match="--seconds"):
+        bench.run(group, quick=True, as_json=False, seconds=seconds)
 
 
 def test_the_figures_are_printed_as_a_table_or_as_json_alone(monkeypatch, capsys):
     figures = [Figure("step", "pairs/s", 30.0, 10.0, 3.0, (2.5, 3.5), 60.0, ">= 20x", False, "a note")]
-    monkeypatch.setattr(bench, "_measure", lambda quick: figures)
-    assert bench.run(quick=True, as_json=True) == 0
+    monkeypatch.setattr(bench, "_measure", lambda group, quick, seconds: figures)
+    assert bench.run("all", quick=True, as_json=True) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["figures"][0]["ratio"] == 3.0
     assert printed["command"] == "clef-ray bench --quick --json"
     assert int(printed["machine"]["cores"]) >= 1
-    assert bench.run(quick=False, as_json=False) == 0
+    assert bench.run("step", quick=False, as_json=False) == 0
     table = capsys.readouterr().out
-    for text in ("pairs/s", "3.00x", "missed", "a note", "command: clef-ray bench"):
+    for text in ("pairs/s", "3.00x", "missed", "a note", "command: clef-ray bench step"):
         assert text in table

@@ -158,8 +158,10 @@ def test_the_micro_batch_that_is_asked_for_reaches_every_kind_of_trial(monkeypat
 
 
 class Fitted:
+    return_value = None
+
     def fit(self):
-        pass
+        return self
 
 
 @pytest.mark.slow

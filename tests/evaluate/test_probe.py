@@ -119,6 +119,8 @@ def test_bad_input_is_named(labelled):
         linear_probe(features, table, "set", CLASSES)
     with pytest.raises(ConfigError, match="serves twice"):
         Split(train=(1, 2), validation=(2,))
+    with pytest.raises(ConfigError, match="fold 10 is judged on"):
+        Split(also_pretrain=(9, 10))
 
 
 def test_threshold_is_the_best_there_is():

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ablation_outcomes import LINEAGE, complete, outcomes, toy_plan
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from rich.console import Console
 
 from clef_ray.ablation import Arm
 from clef_ray.report import compare, print_comparison, write_report
-from clef_ray.report._style import off_scale
+from clef_ray.report._style import off_scale, png
 from clef_ray.report.dotplot import _FRAME, _LINE, _groups, dots
 from clef_ray.report.figures import _aside, _labels, curve
 from clef_ray.store import Store
@@ -50,19 +49,6 @@ def made():
 @pytest.fixture(scope="module")
 def compared(made):
     return compare(made, outcomes(made, VALUES))
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The last figure that `dots` or `curve` turned into a PNG."""
-    kept = []
-    original = FigureCanvasAgg.print_png
-    monkeypatch.setattr(
-        FigureCanvasAgg,
-        "print_png",
-        lambda self, *a, **k: (kept.append(self.figure), original(self, *a, **k))[1],
-    )
-    return lambda: kept[-1]
 
 
 def test_the_answer_says_which_categories_differ(compared):
@@ -196,20 +182,20 @@ def test_each_kind_of_family_has_its_figure(tmp_path):
     assert list(_groups(comparison, "probe/auroc")) == ["choice", ""], "the curve has the others"
 
 
-def test_a_place_without_an_axis_is_a_level_in_the_familys_colour(drawn):
+def test_a_place_without_an_axis_is_a_level_in_the_familys_colour():
     made = mixed()
     values = {t.arm.name: (0.8, 0.81, 0.83) for t in made.trials} | {"clef-learned": (0.85, 0.86, 0.87)}
-    curve(compare(made, outcomes(made, values)), "probe/auroc")
-    lines = {line.get_label(): line for line in drawn().axes[0].get_lines()}
+    drawn = curve(compare(made, outcomes(made, values)), "probe/auroc").figure
+    lines = {line.get_label(): line for line in drawn.axes[0].get_lines()}
     assert lines["clef-learned"].get_ydata()[0] == pytest.approx(0.86)
     assert lines["clef-learned"].get_color() == lines["CLEF"].get_color() != lines["SimCLR"].get_color()
     assert lines["random"].get_color() not in {lines["CLEF"].get_color(), lines["SimCLR"].get_color()}
 
 
-def test_the_dots_are_the_seeds_the_means_and_their_intervals(compared, drawn):
+def test_the_dots_are_the_seeds_the_means_and_their_intervals(compared):
     """Arm by arm from the top: a heading, the family, a heading, the controls."""
-    dots(compared, "probe/auroc")
-    axes = drawn().axes[0]
+    drawn = dots(compared, "probe/auroc").figure
+    axes = drawn.axes[0]
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == [
         "scores",
@@ -241,10 +227,10 @@ def test_the_dots_are_the_seeds_the_means_and_their_intervals(compared, drawn):
         assert found[line] == pytest.approx((cell.seeds.low, cell.seeds.high))
 
 
-def test_controls_stand_below_the_families_wherever_they_were_declared(drawn):
+def test_controls_stand_below_the_families_wherever_they_were_declared():
     made = categories(arms=tuple(reversed(SCORES)))
-    dots(compare(made, outcomes(made, VALUES)), "probe/auroc")
-    labels = [label.get_text() for label in drawn().axes[0].get_yticklabels()]
+    drawn = dots(compare(made, outcomes(made, VALUES)), "probe/auroc").figure
+    labels = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
     assert labels == [
         "scores",
         "pce",
@@ -257,38 +243,40 @@ def test_controls_stand_below_the_families_wherever_they_were_declared(drawn):
     ]
 
 
-def test_the_base_is_a_line_through_all_arms_also_where_it_is_not_among_them(drawn):
+def test_the_base_is_a_line_through_all_arms_also_where_it_is_not_among_them():
     made = mixed()
     values = {t.arm.name: (0.8, 0.81, 0.83) for t in made.trials} | {"clef-7": (0.82, 0.83, 0.84)}
-    dots(compare(made, outcomes(made, values)), "probe/auroc")
-    (base,) = [line for line in drawn().axes[0].get_lines() if line.get_label() == "clef-7 (base)"]
+    drawn = dots(compare(made, outcomes(made, values)), "probe/auroc").figure
+    (base,) = [line for line in drawn.axes[0].get_lines() if line.get_label() == "clef-7 (base)"]
     assert base.get_xdata() == pytest.approx([0.83, 0.83])
 
 
 @pytest.mark.parametrize(("age", "label"), [(0.75, "age only"), (9.0, "age only: 9.00 (off the scale)")])
-def test_what_age_alone_reaches_is_a_line_or_words_where_it_is_far_off(made, drawn, age, label):
+def test_what_age_alone_reaches_is_a_line_or_words_where_it_is_far_off(made, age, label):
     found = [
         complete(o.trial, o.metrics["probe/auroc"], **{"probe/auroc_age": age})
         for o in outcomes(made, VALUES)
     ]
-    dots(compare(made, found), "probe/auroc")
-    labels = [text.get_text() for text in drawn().legends[0].get_texts()]
+    drawn = dots(compare(made, found), "probe/auroc").figure
+    labels = [text.get_text() for text in drawn.legends[0].get_texts()]
     assert label in labels
     assert {"score2 (base)", "one seed", "95 % t interval over seeds"} <= set(labels)
-    assert drawn().axes[0].get_xlim()[1] < 1
+    assert drawn.axes[0].get_xlim()[1] < 1
 
 
-def test_one_seed_is_drawn_without_an_interval(made, drawn):
-    dots(compare(made, [o for o in outcomes(made, VALUES) if o.trial.seed == 0]), "probe/auroc")
-    axes = drawn().axes[0]
+def test_one_seed_is_drawn_without_an_interval(made):
+    drawn = dots(
+        compare(made, [o for o in outcomes(made, VALUES) if o.trial.seed == 0]), "probe/auroc"
+    ).figure
+    axes = drawn.axes[0]
     assert not [c for c in axes.collections if hasattr(c, "get_segments")]
     assert len(axes.get_yticklabels()) == 8
 
 
-def test_arms_without_the_metric_have_no_line(made, compared, drawn):
+def test_arms_without_the_metric_have_no_line(made, compared):
     few = {name: VALUES[name] for name in ("score2", "pce")}
-    dots(compare(made, outcomes(made, few)), "probe/auroc")
-    assert [t.get_text() for t in drawn().axes[0].get_yticklabels()] == ["scores", "score2 (base)", "pce"]
+    drawn = dots(compare(made, outcomes(made, few)), "probe/auroc").figure
+    assert [t.get_text() for t in drawn.axes[0].get_yticklabels()] == ["scores", "score2 (base)", "pce"]
     assert dots(compared, "no/such") is None
 
 
@@ -301,10 +289,10 @@ def test_controls_alone_are_no_figure():
 def test_the_figure_grows_with_the_arms_and_stays_as_wide(count):
     arms = tuple(Arm(f"lead-{k}", {"views.same_lead": k / 100}, family="leads") for k in range(count))
     made = categories(arms=arms, base="lead-0")
-    png = dots(compare(made, outcomes(made, {a.name: (0.8, 0.82, 0.81) for a in arms})), "probe/auroc")
-    width, height = struct.unpack(">II", png[16:24])
-    assert width == 1088
-    assert height == pytest.approx(160 * (_FRAME + _LINE * (count + 1)), abs=2)
+    drawing = dots(compare(made, outcomes(made, {a.name: (0.8, 0.82, 0.81) for a in arms})), "probe/auroc")
+    width, height = struct.unpack(">II", png(drawing.figure)[16:24])
+    assert width == 1120
+    assert height == pytest.approx(200 * (_FRAME + _LINE * (count + 1)), abs=2)
 
 
 @pytest.mark.parametrize(
@@ -334,9 +322,15 @@ def test_the_report_of_categories_is_whole(made, compared, tmp_path):
         "training.png",
     }
     page = Path(files["report.html"]).read_text(encoding="utf-8")
-    for text in (compared.answer, 'alt="probe/auroc by arm: ', "score.base", *VALUES):
+    for text in (
+        compared.answer,
+        'aria-label="probe/auroc by arm, mean over seeds. scores: score2 0.820, ',
+        "score.base",
+        *VALUES,
+    ):
         assert text in page
     assert "over </" not in page, "no axis without a name"
+    assert "over ." not in page
     lines = list(csv.DictReader(io.StringIO(compared.csv())))
     assert {line["x"] for line in lines} == {""}
     console = Console(width=100, record=True, file=StringIO())

@@ -119,6 +119,18 @@ def test_failed_and_missing_trials_are_counted_and_never_values(made):
     assert any("1 failed and 1 missing of 15" in c for c in comparison.caveats)
 
 
+def test_a_stopped_trial_is_neither_complete_nor_failed_nor_missing(made):
+    found = outcomes(made, VALUES)
+    arm = [i for i, o in enumerate(found) if o.trial.arm.name == "clef-1"]
+    found[arm[0]] = Outcome(found[arm[0]].trial, "PRUNED", history=[{"epoch": 0, "loss": 3.0}], reason="ASHA")
+    comparison = compare(made, found)
+    row = next(r for r in comparison.rows if r.arm.name == "clef-1")
+    assert (row.complete, row.failed, row.pruned, row.missing) == (2, 0, 1, 0)
+    assert comparison.caveats[0] == "1 of 15 trials were stopped early and have no results."
+    line = next(x for x in csv.DictReader(io.StringIO(comparison.csv())) if x["arm"] == "clef-1")
+    assert (line["seeds"], line["failed"], line["pruned"], line["missing"]) == ("2", "0", "1", "0")
+
+
 def test_nan_is_no_value(made):
     """A metric that is undefined for one seed leaves the others, and pairs only common seeds."""
     found = [
@@ -183,7 +195,7 @@ def test_csv_has_one_line_per_arm_and_headline_metric(compared):
     assert float(line["mean"]) == pytest.approx(0.61)
     assert float(line["difference"]) == pytest.approx(0.61 - 0.8266667)
     assert line["mark"] == "▼"
-    assert all(len(x) == 19 and None not in x for x in lines)
+    assert all(len(x) == 20 and None not in x for x in lines)
 
 
 def test_seeds_that_are_the_same_run_count_once(made):

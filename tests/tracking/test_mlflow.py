@@ -1,29 +1,28 @@
+import json
 import math
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
 
 import pytest
 from ablation_outcomes import LINEAGE, VALUES, complete, outcomes, toy_plan
-from mlflow import MlflowClient
+from mlflow_store import Read, Server, Table, free_port
 
 from clef_ray.ablation import Outcome
-from clef_ray.config import flatten, to_dict
+from clef_ray.config import to_dict
 from clef_ray.errors import ConfigError, TrackingError
 from clef_ray.evaluate.run import TaskResult
-from clef_ray.report import compare, write_report
 from clef_ray.store import Store
 from clef_ray.tracking import NullTracker, Tracker, default_uri, public, reach
-from clef_ray.tracking.mlflow import MlflowTracker, check
+from clef_ray.tracking.client import check
+from clef_ray.tracking.machine import Sampler
+from clef_ray.tracking.mlflow import MlflowTracker
 
 MADE = toy_plan()
 
@@ -47,33 +46,6 @@ def uri(migrated, tmp_path) -> str:
     return _copy(migrated, tmp_path)
 
 
-class Read:
-    """What the store holds, read with MLflow's own client."""
-
-    def __init__(self, uri: str) -> None:
-        self.client = MlflowClient(tracking_uri=uri)
-        (self.experiment,) = [e for e in self.client.search_experiments() if e.name == "toy"]
-        runs = list(self.client.search_runs([self.experiment.experiment_id]))
-        self.parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
-        self.children = {r.info.run_name: r for r in runs if "mlflow.parentRunId" in r.data.tags}
-        self.count = len(runs)
-
-    @property
-    def parent(self):
-        (parent,) = self.parents
-        return parent
-
-    def history(self, name: str, metric: str) -> list[float]:
-        """Values in the order of their steps, which must be 0, 1, 2, ... without gap or repetition."""
-        found = self.client.get_metric_history(self.children[name].info.run_id, metric)
-        steps, values = zip(*sorted((m.step, m.value) for m in found), strict=True)
-        assert steps == tuple(range(len(steps)))
-        return list(values)
-
-    def statuses(self) -> set[str]:
-        return {r.info.status for r in (self.parent, *self.children.values())}
-
-
 def _record(uri: str, found: list[Outcome], folder: Path) -> None:
     """What an experiment does from its first to its last call."""
     tracker = MlflowTracker(uri)
@@ -83,8 +55,8 @@ def _record(uri: str, found: list[Outcome], folder: Path) -> None:
         for row in outcome.history:
             tracker.log_epochs(outcome.trial, [row])
         tracker.close_trial(outcome)
-    comparison = compare(MADE, found)
-    tracker.close_ablation(comparison, write_report(Store(str(folder)), MADE, found, comparison, LINEAGE))
+    (folder / "report.html").write_text("<p>a report")
+    tracker.close_ablation(Table(MADE, found), {"report.html": str(folder / "report.html")})
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +79,7 @@ def _mixed() -> list[Outcome]:
 
 def test_structure(read):
     """One experiment, one parent that carries the question, one child per arm and seed that points to it."""
-    assert read.count == 16
+    assert (len(read.children), len(read.arms), len(read.runs)) == (15, 5, 21)
     assert read.parent.data.tags["clef_ray.plan"] == MADE.fingerprint()
     assert "Do more negatives help?" in read.parent.data.tags["mlflow.note.content"]
     assert (
@@ -122,9 +94,8 @@ def test_structure(read):
         assert run.data.tags["mlflow.parentRunId"] == read.parent.info.run_id
         wanted = {"arm": trial.arm.name, "seed": str(trial.seed), "fingerprint": trial.run.fingerprint()}
         assert wanted.items() <= run.data.tags.items()
-        assert run.data.params == {"arm": trial.arm.name} | {
-            k: str(v) for k, v in flatten(to_dict(trial.run.canonical())).items()
-        }
+        assert json.loads(run.data.tags["config"]) == to_dict(trial.run.canonical())
+        assert run.inputs.dataset_inputs[0].dataset.digest == MADE.data
 
 
 def test_the_shards_are_an_input_by_digest(read):
@@ -163,17 +134,10 @@ def test_failures_sharing_and_undefined_metrics_are_visible(read):
 
 def test_artifacts_lie_beside_the_database(read):
     names = {f.path for f in read.client.list_artifacts(read.parent.info.run_id)}
-    assert names == {
-        "report.html",
-        "table.csv",
-        "comparison.csv",
-        "curve-probe-auroc.png",
-        "curve-zeroshot-rsa.png",
-        "training.png",
-    }
+    assert names == {"report.html", "comparison.csv", "arms.json", "environment.txt", "machine.json"}
     assert read.experiment.artifact_location.endswith("/recorded0/mlflow/artifacts/toy")
     assert Path(read.parent.info.artifact_uri.removeprefix("file://"), "report.html").exists()
-    assert read.parent.data.tags["answer"].startswith("probe/auroc changes")
+    assert read.parent.data.tags["answer"] == Table.answer
     assert read.parent.info.status == "FINISHED"
 
 
@@ -184,7 +148,7 @@ def test_a_second_start_changes_nothing(uri, tmp_path):
     first = Read(uri)
     _record(uri, some, tmp_path)
     second = Read(uri)
-    assert second.count == first.count
+    assert len(second.runs) == len(first.runs)
     for name, run in second.children.items():
         for metric in run.data.metrics:
             assert len(second.history(name, metric)) == len(first.history(name, metric)), (name, metric)
@@ -306,17 +270,11 @@ def other_server():
     server.server_close()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.parametrize(
     "template", ["http://127.0.0.1:{port}", "postgresql://user:secret@127.0.0.1:{port}/mlflow"]
 )
 def test_a_dead_server_is_an_error_at_once(template):
-    uri = template.format(port=_free_port())
+    uri = template.format(port=free_port())
     begin = time.monotonic()
     with pytest.raises(TrackingError, match=r"127\.0\.0\.1.*does not answer.*--tracking-uri") as caught:
         MlflowTracker(uri)
@@ -404,58 +362,177 @@ def test_the_null_tracker_takes_everything():
     found = outcomes(MADE, VALUES)
     tracker.open_ablation(MADE, LINEAGE)
     tracker.close_trial(found[0])
-    tracker.close_ablation(compare(MADE, found), {})
+    tracker.close_ablation(Table(MADE, found), {})
 
 
 @pytest.mark.slow
 def test_a_real_server(tmp_path):
     """`mlflow server` on the loopback: the same record through HTTP, artifacts through the server."""
-    port = _free_port()
-    uri = f"http://127.0.0.1:{port}"
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{tmp_path}/server.db",
-        "--artifacts-destination",
-        str(tmp_path / "served"),
-    ]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, start_new_session=True
-    ) as server:
-        try:
-            _wait(f"{uri}/health", server)
-            _record(uri, [_mixed()[0], outcomes(MADE, VALUES)[8]], tmp_path)
-            read = Read(uri)
-            assert {name: run.info.status for name, run in read.children.items()} == {
-                "clef-1 seed 0": "FAILED",
-                "simclr-1 seed 2": "FINISHED",
-            }
-            assert read.parent.info.status == "FINISHED"
-            assert read.history("simclr-1 seed 2", "train/loss") == pytest.approx([3.297, 2.297, 1.297])
-            assert (tmp_path / "served").exists()
-            assert "report.html" in {f.path for f in read.client.list_artifacts(read.parent.info.run_id)}
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)  # the server and the workers that it started
+    server = Server(tmp_path)
+    try:
+        server.start()
+        _record(server.uri, [_mixed()[0], outcomes(MADE, VALUES)[8]], tmp_path)
+        read = Read(server.uri)
+        assert {name: run.info.status for name, run in read.children.items()} == {
+            "clef-1 seed 0": "FAILED",
+            "simclr-1 seed 2": "FINISHED",
+        }
+        assert read.parent.info.status == "FINISHED"
+        assert read.history("simclr-1 seed 2", "train/loss") == pytest.approx([3.297, 2.297, 1.297])
+        assert (tmp_path / "served").exists()
+        assert "report.html" in {f.path for f in read.client.list_artifacts(read.parent.info.run_id)}
+    finally:
+        server.stop()
 
 
-def _wait(address: str, server: subprocess.Popen) -> None:
-    for _ in range(300):
-        assert server.poll() is None, "mlflow server ended"
-        try:
-            with urllib.request.urlopen(address, timeout=1):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail("mlflow server did not answer in 60 s")
+def test_trials_carry_the_settings_asked_about_and_not_what_follows_from_them(read):
+    """The UI compares runs by their parameters: `imputation`, `loss.alpha` and twenty others differ too, since the loss does."""
+    assert read.children["clef-31 seed 1"].data.params == {
+        "arm": "clef-31",
+        "loss.negatives": "31",
+        "method": "clef",
+        "seed": "1",
+    }
+    assert read.children["random seed 0"].data.params == {"arm": "random", "method": "random", "seed": "0"}
+    assert read.children["random seed 0"].data.tags["clef_ray.kind"] == "trial"
+
+
+def test_each_arm_is_a_run_of_its_own_with_means_and_intervals(read):
+    arm = read.arms["simclr-1"]
+    assert arm.data.tags["mlflow.parentRunId"] == read.parent.info.run_id
+    assert arm.data.params == {"arm": "simclr-1", "loss.negatives": "1", "method": "simclr"}
+    wanted = {"probe/auroc": 0.702, "probe/auroc_low": 0.692, "probe/auroc_high": 0.712, "seeds": 3.0}
+    assert {name: arm.data.metrics[name] for name in wanted} == pytest.approx(wanted)
+    lonely = read.arms["clef-1"].data  # one of its three seeds failed
+    assert lonely.metrics["seeds"] == 2
+    assert arm.info.status == "FINISHED"
+    table = json.loads(_text(read, "arms.json"))
+    assert table["columns"][:5] == ["arm", "seeds", "probe/auroc", "probe/auroc_low", "probe/auroc_high"]
+    assert dict(zip(table["columns"], table["data"][2], strict=True))["probe/auroc"] == pytest.approx(0.702)
+
+
+def _text(read: Read, name: str) -> str:
+    return Path(read.parent.info.artifact_uri.removeprefix("file://"), name).read_text()
+
+
+def test_the_environment_is_kept(read):
+    """The packages as pip would install them, the machine, and whether the code was as committed."""
+    lines = _text(read, "environment.txt").splitlines()
+    assert f"numpy=={version('numpy')}" in lines
+    assert all(line.count("==") == 1 for line in lines)
+    machine = json.loads(_text(read, "machine.json"))
+    assert machine["cores"] == str(os.cpu_count())
+    assert machine["memory"].endswith(" GiB")
+    assert read.parent.data.tags["clef_ray.gpus"] == machine["gpus"]
+    assert read.parent.data.tags["clef_ray.git_dirty"] == "false"
+    assert socket.gethostname() not in json.dumps(machine)
+
+
+def test_a_changed_checkout_is_marked(uri):
+    tracker = MlflowTracker(uri)
+    tracker.open_ablation(MADE, {**LINEAGE, "git_commit": "0123456789ab-dirty"})
+    tags = Read(uri).parent.data.tags
+    assert (tags["clef_ray.git_dirty"], tags["mlflow.source.git.commit"]) == ("true", "0123456789ab")
+
+
+def test_the_notes_answer_the_question_and_say_how_to_do_it_again(read):
+    parts = read.parent.data.tags["mlflow.note.content"].split("\n\n")
+    assert parts[0] == "**Question.** Do more negatives help? <b>&"
+    assert parts[1] == f"**Answer.** {Table.answer}"
+    note = "\n".join(parts)
+    assert "- Toy data." in note
+    assert "```\npython experiments/toy.py\n```" in note
+    assert "compared with `clef-31`" in note
+    child = read.children["simclr-1 seed 2"].data.tags["mlflow.note.content"]
+    assert "| zeroshot/rsa | 0.203 | " in child
+    assert f"runs/{MADE.trials[8].run.fingerprint()}/" in child
+    assert "**It failed:** out of memory" in read.children["clef-1 seed 0"].data.tags["mlflow.note.content"]
+
+
+def test_a_trial_that_was_stopped_early_is_finished_and_says_so(uri):
+    """It did what was planned: no failure. Run again to its end, by another rule, it is complete."""
+    trial = MADE.trials[0]
+    history = [{"epoch": 0.0, "loss": 3.0, "valid/rsa": 0.1, "embedding/std": 0.5}]
+    tracker = MlflowTracker(uri)
+    tracker.open_ablation(MADE, LINEAGE)
+    tracker.close_trial(Outcome(trial, "PRUNED", history=history, reason="asha: 0.10 below 0.21 in epoch 1"))
+    run = Read(uri).children["clef-1 seed 0"]
+    assert (run.info.status, run.data.tags["state"]) == ("FINISHED", "PRUNED")
+    assert run.data.tags["reason"] == "asha: 0.10 below 0.21 in epoch 1"
+    assert {"train/loss": 3.0, "valid/rsa": 0.1, "embedding/std": 0.5}.items() <= run.data.metrics.items()
+    again = MlflowTracker(uri)
+    again.open_ablation(MADE, LINEAGE)
+    again.open_trial(trial)
+    assert Read(uri).children["clef-1 seed 0"].info.status == "RUNNING"
+    again.close_trial(complete(trial, 0.8))
+    run = Read(uri).children["clef-1 seed 0"]
+    assert (run.info.status, run.data.tags["state"], run.data.tags["reason"]) == ("FINISHED", "COMPLETE", "")
+
+
+def test_a_run_that_two_ablations_share_is_linked_from_the_second(uri):
+    """The same metrics under both; the second names the first, also after a second start, and the first names nobody."""
+    other = toy_plan(name="toy two", seeds=(0, 1))
+    assert other.trials[0].run.fingerprint() == MADE.trials[0].run.fingerprint()
+    for plan in (MADE, other, MADE, other):
+        tracker = MlflowTracker(uri)
+        tracker.open_ablation(plan, LINEAGE)
+        tracker.close_trial(complete(plan.trials[0], 0.8))
+    first, second = (Read(uri, name).children["clef-1 seed 0"] for name in ("toy", "toy two"))
+    assert second.data.tags["linked_run"] == first.info.run_id
+    assert not first.data.tags.get("linked_run")
+    assert second.data.metrics == first.data.metrics
+    assert f"`{first.info.run_id}`" in second.data.tags["mlflow.note.content"]
+
+
+def test_the_time_of_a_call_is_the_time_it_is_given(uri):
+    trial, at = MADE.trials[0], 1_700_000_000_000
+    tracker = MlflowTracker(uri)
+    tracker.open_ablation(MADE, LINEAGE)
+    tracker.open_trial(trial, at)
+    tracker.log_epochs(trial, [{"epoch": 0.0, "loss": 1.0}, {"epoch": 1.0, "loss": 1.0}], [at + 1, at + 2])
+    tracker.close_trial(Outcome(trial, "FAILED", reason="x"), at + 3)
+    read = Read(uri)
+    run = read.children["clef-1 seed 0"]
+    times = [metric.timestamp for metric in read.client.get_metric_history(run.info.run_id, "train/loss")]
+    assert (run.info.start_time, sorted(times), run.info.end_time) == (at, [at + 1, at + 2], at + 3)
+
+
+def test_what_was_sent_twice_is_one_record_and_a_run_made_twice_is_one_run(uri):
+    """The store carried a request out and its answer got lost: the same again, after `recover`, adds nothing."""
+    done, at = complete(MADE.trials[0], 0.8), 1_700_000_000_000
+    tracker = MlflowTracker(uri)
+    tracker.open_ablation(MADE, LINEAGE)
+    tracker.close_trial(done, at)
+    first = Read(uri)
+    child = first.children["clef-1 seed 0"]
+    tags = {**child.data.tags, "state": ""}
+    first.client.create_run(first.experiment.experiment_id, tags=tags, run_name=child.info.run_name)
+    tracker.recover()
+    tracker.close_trial(done, at)
+    second = Read(uri)  # which fails where two runs of one trial are active
+    assert second.children["clef-1 seed 0"].info.run_id == child.info.run_id
+    assert second.history("clef-1 seed 0", "train/loss") == first.history("clef-1 seed 0", "train/loss")
+
+
+def test_the_machine_is_sampled_on_the_parent(uri):
+    found: list[dict[str, float]] = []
+    sampler = Sampler(lambda metrics: found.append(dict(metrics)), seconds=0.05)
+    sampler.start()
+    for _ in range(100):
+        if len(found) >= 2:
+            break
+        time.sleep(0.1)
+    sampler.stop()
+    time.sleep(0.3)
+    count = len(found)
+    time.sleep(0.3)
+    assert len(found) == count, "it went on after stop"
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= found[0].keys()
+    tracker = MlflowTracker(uri)
+    tracker.open_ablation(MADE, LINEAGE)
+    start = Read(uri).parent.info.start_time
+    tracker.log_machine(found[0], start + 10_000)
+    tracker.log_machine(found[1], start + 20_000)
+    read = Read(uri)
+    history = read.client.get_metric_history(read.parent.info.run_id, "system/cpu_utilization_percentage")
+    assert sorted(metric.step for metric in history) == [10, 20]

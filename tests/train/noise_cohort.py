@@ -45,7 +45,8 @@ def train(folder, settings=None, listen=None, data=None, micro_batch=None):
     store = Store(str(folder))
     feed = MemoryFeed(signals, ("I",))
     groups = np.zeros(len(table), dtype=np.int64)
-    pretrain(run, table, groups, feed, LocalContext(store, "cpu", listen), micro_batch)
+    context = LocalContext(store, "cpu", listen)
+    pretrain(run, table, groups, feed, context, lambda rows, lead: signals[rows, 0], micro_batch)
     return store
 
 

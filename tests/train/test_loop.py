@@ -9,10 +9,10 @@ import torch
 from noise_cohort import cohort, make_trainer, same, train, weights
 
 from clef_ray.config import Optimiser, Run, override
-from clef_ray.distributed import CHECKPOINT
-from clef_ray.errors import ClefRayError, DataError, StorageError
+from clef_ray.distributed import CHECKPOINT, LocalContext
+from clef_ray.errors import DataError, StorageError, TrainingError
 from clef_ray.store import Store
-from clef_ray.train.loop import ENCODER, RECORD, build_encoder
+from clef_ray.train.loop import ENCODER, RECORD, build_encoder, history_so_far
 from clef_ray.train.optimise import learning_rate
 from clef_ray.train.subjects import training_rows
 
@@ -102,8 +102,42 @@ def test_held_out_patients_are_never_seen_and_counted(tmp_path):
 def test_a_loss_that_is_not_finite_ends_the_run_with_the_epoch(tmp_path):
     table, signals = cohort()
     signals[0] = np.nan
-    with pytest.raises(ClefRayError, match="not finite in epoch 1"):
-        train(tmp_path, data=(table, signals))
+    told = []
+    with pytest.raises(TrainingError, match=r"not finite in epoch 1 \(loss/weighted, loss/alignment\)"):
+        train(tmp_path, data=(table, signals), listen=told.append)
+    assert told == [], "the epoch did not end well"
+    assert not Store(str(tmp_path)).exists(CHECKPOINT)
+
+
+def test_the_term_that_was_not_finite_first_is_named(monkeypatch):
+    """After it the weights are NaN and every term is; the message tells of the step in which it began."""
+    trainer = make_trainer()
+    steps = iter([[1.0, 1.0, 2.0], [math.inf, math.inf, 2.0], [math.nan] * 3, [1.0, 1.0, 1.0]])
+
+    def step(*arguments):
+        return ["loss", "loss/a", "loss/b"], torch.tensor(next(steps))
+
+    monkeypatch.setattr(trainer, "step", step)
+    monkeypatch.setattr(type(trainer.plan), "steps", 4)
+    monkeypatch.setattr(type(trainer.plan), "batches", lambda self, epoch: [None] * 4)
+    with pytest.raises(TrainingError, match=r"not finite in epoch 3 \(loss/a\);"):
+        trainer._epoch(2, iter([None] * 4))
+
+
+def test_every_epoch_is_watched_and_told_with_its_metrics(tmp_path):
+    trainer, seen, told = make_trainer(), [], []
+    trainer.context = LocalContext(Store(str(tmp_path)), "cpu", told.append)
+
+    def watch(encoder):
+        assert encoder is trainer.encoder
+        seen.append(trainer.optimiser.state[next(encoder.parameters())]["step"].item())
+        return {"embedding/std": float(len(seen))}
+
+    history = trainer.fit(watch)
+    assert seen == [2, 4, 6], "after the epoch's last step"
+    assert [e["embedding/std"] for e in history] == [1, 2, 3]
+    assert told == history
+    assert history_so_far(trainer.context.store) == history
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):

@@ -1,0 +1,97 @@
+"""What every experiment needs before its first trial: data, Ray, storage, MLflow, all checked before anything is trained."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from clef_ray.cli.data import Raw, find, prepare
+from clef_ray.cluster.capacity import Request, check, require_shared
+from clef_ray.cluster.ingest import ingest
+from clef_ray.cluster.interrupt import interruptible
+from clef_ray.cluster.session import session
+from clef_ray.config import Run
+from clef_ray.shards import Manifest
+from clef_ray.store import Store
+from clef_ray.studies.storage import check as check_study
+from clef_ray.studies.storage import default_uri as default_study
+from clef_ray.tracking import default_uri, public
+from clef_ray.tracking.mlflow import MlflowTracker
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A running Ray with its data. folder: of the shards; data: their fingerprint; slots: how many trials fit at once."""
+
+    arguments: argparse.Namespace
+    console: Console
+    request: Request
+    folder: str
+    data: str
+    slots: int
+    tracking: str
+    study: str
+
+    @property
+    def storage(self) -> str:
+        return str(self.arguments.storage)
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What one trial holds, in Ray's terms."""
+        return {
+            name: n * self.request.workers_per_trial for name, n in self.request.worker_resources().items()
+        }
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+    def ui(self, page: str = "") -> str:
+        """Where to look at the records. page: of MLflow's UI, below its address."""
+        if self.arguments.tracking_uri:
+            return f"{public(self.tracking)}{page}"
+        local = self.storage == "storage"
+        command = "make ui" if local else f"mlflow ui --backend-store-uri {self.tracking}"
+        return f"{command}   then open http://127.0.0.1:5000{page}"
+
+
+def request_of(arguments: argparse.Namespace) -> Request:
+    """What one trial asks for."""
+    return Request(
+        arguments.workers_per_trial,
+        arguments.cpus_per_worker,
+        arguments.gpus_per_worker,
+        arguments.micro_batch,
+    )
+
+
+def data_of(arguments: argparse.Namespace, runs: Sequence[Run]) -> str:
+    """The data as the user named them; under --smoke the smallest synthetic cohort that fills a batch of each of these runs."""
+    if not (arguments.smoke and arguments.data == "synthetic"):
+        return str(arguments.data)
+    batch = max(run.optimiser.batch for run in runs)
+    # in the eight training folds of ten there must be enough for one batch
+    return f"synthetic:patients={max(250, batch * 3 // 2)},records_per_patient=1"
+
+
+@contextmanager
+def launch(runs: Sequence[Run], arguments: argparse.Namespace, console: Console) -> Iterator[Launch]:
+    """Everything ready for runs like these. What is wrong is told in the order of its price: names, folders, databases, Ray, capacity."""
+    data, fs = data_of(arguments, runs), runs[0].signals.fs
+    ready = find(data, fs)
+    if isinstance(ready, Raw):
+        ready.build()  # a folder that lacks a table is told now, not after Ray's start
+    request, store = request_of(arguments), Store(arguments.storage)
+    store.check_writable()
+    tracking = arguments.tracking_uri or default_uri(store)
+    study = arguments.study_uri or default_study(store)
+    MlflowTracker(tracking)
+    check_study(study)
+    with interruptible(), session(arguments.address):
+        slots = check(request).concurrent
+        require_shared(arguments.storage)
+        folder = prepare(data, fs, arguments.storage, ingest)
+        fingerprint = Manifest.load(folder).fingerprint
+        yield Launch(arguments, console, request, folder, fingerprint, slots, tracking, study)

@@ -1,0 +1,45 @@
+"""Where results come from: command, data, code, versions; kept with every record and report."""
+
+import shlex
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from clef_ray.ablation import Plan
+from clef_ray.config import Run
+from clef_ray.shards import Manifest, read_table
+from clef_ray.tracking import public
+
+
+def describe(folder: str, plan: Plan, run: Run) -> dict[str, str]:
+    """Free names to texts. run: one of those that the plan holds or will hold: it says which folds pretraining sees."""
+    manifest, table = Manifest.load(folder), read_table(folder)
+    seen = table["fold"].isin(run.train_folds)
+    packages = ("clef-ray", "ray", "torch", "numpy", "scikit-learn", "optuna", "mlflow", "pyarrow")
+    return {
+        "command": shlex.join(["python", *map(public, sys.argv)]),
+        "data": folder,
+        "data_fingerprint": plan.data,
+        "dataset": f"{manifest.dataset}: {manifest.records} records of {manifest.patients} patients, {sum(manifest.quarantined.values())} quarantined",
+        "leakage": f"pretraining saw {table.loc[seen, 'patient'].nunique()} patients; the other {table.loc[~seen, 'patient'].nunique()} were held out of it",
+        "git_commit": _commit(),
+        "python": sys.version.split()[0],
+        **{name: version(name) for name in packages},
+    }
+
+
+def _commit() -> str:
+    """HEAD of this code's checkout, wherever the command was started; `-dirty` where files differ from it, `unknown` without a checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],  # noqa: S607 - whichever git the user has
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return found.stdout.strip()

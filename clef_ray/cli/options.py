@@ -1,0 +1,121 @@
+"""The options of every experiment file."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from clef_ray.cli import Parser
+from clef_ray.errors import ConfigError
+
+EXAMPLES = """\
+examples:
+  python {file}                                   the synthetic cohort, on this machine
+  python {file} --dry-run                         what would run, and for how long
+  python {file} --data /data/cohort --seeds 5     shards, or a dataset's folder such as PTB-XL's, 5 seeds
+  python {file} --set optimiser.epochs=50 {choose}
+  python {file} --address auto --gpus-per-worker 1 --storage s3://bucket/clef --tracking-uri http://mlflow:5000
+
+Starting the same command again goes on: finished trials are found by their fingerprint, unfinished ones resume from their last epoch.
+Ctrl-C stops in good order."""
+
+
+def add_micro_batch(add: Any) -> None:
+    """The option by which a batch larger than the device's memory is trained."""
+    add(
+        "--micro-batch",
+        type=int,
+        metavar="N",
+        help="records encoded at once: less memory, a second forward pass, the same gradients (default: the worker's share of the batch)",
+    )
+
+
+def add_options(parser: "Parser") -> None:
+    """The options every experiment has, an ablation's and a sweep's."""
+    add = parser.add_argument
+    add(
+        "--data",
+        default="synthetic",
+        metavar="PATH|URI|NAME",
+        help="shards, a dataset's folder, or NAME[:key=value,...] (default: synthetic)",
+    )
+    add("--seeds", type=int, metavar="N", help="seeds 0..N-1 (default: the experiment's)")
+    add(
+        "--arms",
+        nargs="+",
+        default=[],
+        metavar="ARM",
+        help="of an ablation these arms: names, patterns in quotes such as '*-127', or all (default: the experiment's; --dry-run lists the others)",
+    )
+    add(
+        "--configurations",
+        type=int,
+        metavar="N",
+        help="of a sweep how many configurations in all; those that are done count (default: the experiment's)",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a setting, e.g. optimiser.epochs=50; repeatable",
+    )
+    add(
+        "--workers-per-trial",
+        type=int,
+        default=1,
+        metavar="N",
+        help="Ray Train workers of one trial (default: 1)",
+    )
+    add("--cpus-per-worker", type=float, default=1.0, metavar="X", help="CPUs of one worker (default: 1)")
+    add(
+        "--gpus-per-worker",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="GPUs of one worker, fractions allowed (default: 0)",
+    )
+    add_micro_batch(add)
+    add(
+        "--retries",
+        type=int,
+        default=2,
+        metavar="N",
+        help="how often a trial whose process, node or storage was lost is started again (default: 2)",
+    )
+    add(
+        "--address",
+        metavar="HOST:PORT",
+        help="a running Ray cluster, or `auto` (default: a local Ray, stopped at the end)",
+    )
+    add(
+        "--storage",
+        default="storage",
+        metavar="URI",
+        help="where shards, runs and reports lie (default: storage)",
+    )
+    add("--tracking-uri", metavar="URI", help="MLflow server or database (default: SQLite below --storage)")
+    add(
+        "--study-uri",
+        metavar="URI",
+        help="Optuna's studies: sqlite:///FILE, postgresql://..., journal:///FILE (default: SQLite below --storage)",
+    )
+    add(
+        "--smoke",
+        action="store_true",
+        help="a minimal version that shows that everything works; its numbers mean nothing",
+    )
+    add(
+        "--dry-run",
+        action="store_true",
+        help="say what would run, with capacity and estimated time, and stop",
+    )
+
+
+def settings_of(pairs: Sequence[str]) -> dict[str, str]:
+    """`--set key=value` as a mapping, in order."""
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {pair}: give KEY=VALUE, e.g. --set optimiser.epochs=50")
+        settings[key.strip()] = value.strip()
+    return settings

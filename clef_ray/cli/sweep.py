@@ -1,0 +1,166 @@
+"""A sweep from the command line: configurations that a study samples, then the winner with fresh seeds on the test patients."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rich.console import Console
+
+from clef_ray.ablation import Outcome, Plan, Trial
+from clef_ray.cli.experiment import conduct, failures, known_in, recording
+from clef_ray.cli.launch import Launch, launch
+from clef_ray.cli.options import settings_of
+from clef_ray.cli.progress import Display
+from clef_ray.cluster.sweep import run_sweep
+from clef_ray.errors import ConfigError
+from clef_ray.report import Configuration, StudyView
+from clef_ray.search import Float, Int, Search, name_of
+from clef_ray.studies.book import Book
+from clef_ray.studies.importance import importance
+from clef_ray.tracking.registry import register
+
+
+def search(declared: Search, arguments: argparse.Namespace, console: Console) -> int:
+    """Search, then judge the winner; 0, or 1 where no configuration came to an end or a run of the winner failed."""
+    asked, settings = _asked(declared, arguments), settings_of(arguments.set)
+    asked.check("", settings, smoke=arguments.smoke)
+    examples = [t.run for t in _examples(asked, "", settings, arguments.smoke)]
+    if arguments.dry_run:
+        from clef_ray.cli.dryrun import show_search
+        from clef_ray.cli.launch import data_of, request_of
+        from clef_ray.cluster.session import session
+
+        with session(arguments.address):
+            return show_search(
+                asked,
+                examples,
+                data_of(arguments, examples),
+                arguments.storage,
+                request_of(arguments),
+                console,
+            )
+    with launch(examples, arguments, console) as ready:
+        return _search(asked, settings, ready)
+
+
+def _asked(declared: Search, arguments: argparse.Namespace) -> Search:
+    """The declaration with the command's changes."""
+    changes: dict[str, Any] = {}
+    if arguments.smoke:
+        changes = {"configurations": declared.smoke_configurations, "seeds": declared.seeds[:1]}
+        changes["fresh_seeds"] = declared.fresh_seeds[:1]
+    if arguments.configurations is not None:
+        if arguments.configurations < 1:
+            raise ConfigError(f"--configurations {arguments.configurations}: at least 1 is needed")
+        changes["configurations"] = arguments.configurations
+    if arguments.seeds is not None:
+        if arguments.seeds < 1:
+            raise ConfigError(f"--seeds {arguments.seeds}: at least 1 seed is needed")
+        changes["seeds"] = tuple(range(arguments.seeds))
+    return replace(declared, **changes)
+
+
+def _examples(asked: Search, data: str, settings: Mapping[str, Any], smoke: bool) -> list[Trial]:
+    """A run of every start configuration and of every option of the views' lead: together they show which leads are read."""
+    first = asked.seeds[0]
+    starts = [asked.trial(n, p, first, data, settings, smoke=smoke) for n, p in enumerate(asked.start)]
+    leads = [d.ends() for d in asked.space if d.key == "views.lead"]
+    own = {**asked.start[0]}
+    more = [
+        asked.trial(0, {**own, "views.lead": lead}, first, data, settings, smoke=smoke)
+        for options in leads
+        for lead in options
+    ]
+    return [*starts, *more]
+
+
+def _search(asked: Search, settings: Mapping[str, Any], ready: Launch) -> int:
+    smoke, named = ready.arguments.smoke, ready.arguments.data
+
+    def planned(trials: Sequence[Trial]) -> Plan:
+        return asked.plan(trials, ready.data, settings, smoke=smoke, data_name=named)
+
+    examples, empty = _examples(asked, ready.data, settings, smoke), planned(())
+    total = asked.configurations * len(asked.seeds)
+    with recording(empty, examples[0], ready, total) as record:
+        known = known_in(empty, ready.storage)
+        book = Book.of_search(
+            asked,
+            ready.data,
+            ready.study,
+            record.facts,
+            known,
+            record.display.tell,
+            settings=settings,
+            smoke=smoke,
+        )
+        with record.kept(book):
+            run_sweep(
+                empty,
+                ready.folder,
+                ready.storage,
+                ready.request,
+                [*record.watchers, _Shrinking(record.display, book)],
+                agenda=book,
+                specimens=[t.run for t in examples],
+                retries=ready.arguments.retries,
+            )
+        best = book.best()
+        judged: list[Outcome] = []
+        if best:
+            winner = best[0]
+            ready.say(
+                f"\n[bold]The winner, {name_of(winner.number)}, with fresh seeds on the test patients[/]"
+            )
+            chosen = {winner.number: winner.params}
+            final = asked.final(chosen, ready.data, settings, smoke=smoke, data_name=named)
+            judged, lineage = conduct(final, ready)
+            _register(asked, winner.number, judged, lineage, ready)
+        ready.say(f"\n[bold]{asked.question}[/]")
+        record.close(planned(book.trials()), book.outcomes, _view(asked, book, judged))
+    return 1 if failures(judged) or not best else 0
+
+
+class _Shrinking:
+    """A Watcher that tells the panel how many runs there will be: a configuration that is stopped leaves out its other seeds."""
+
+    def __init__(self, display: Display, book: Book) -> None:
+        self.display, self.book = display, book
+
+    def start(self, trial: Trial) -> None: ...
+
+    def epoch(self, trial: Trial, metrics: Mapping[str, float]) -> None: ...
+
+    def end(self, outcome: Outcome) -> None:
+        self.display.total(self.book.planned)
+
+
+def _view(asked: Search, book: Book, judged: Sequence[Outcome]) -> StudyView:
+    """The study as the report shows it. judged: the runs with fresh seeds, the winner's among them."""
+    rows = tuple(
+        Configuration(r.number, r.state, r.params, r.values, r.standard_errors, r.reason) for r in book.rows()
+    )
+    shares, why = importance(book.uri, book.name)
+    best = tuple(row.number for row in book.best())
+    winner = [o for o in judged if o.trial.arm.name == name_of(best[0])] if best else []
+    return StudyView(
+        name=book.name,
+        objectives=tuple((o.metric, o.direction) for o in asked.objectives),
+        rows=rows,
+        logarithmic=tuple(d.key for d in asked.space if isinstance(d, Float | Int) and d.log),
+        importance=shares,
+        importance_reason=why,
+        best=best,
+        winner=tuple(winner),
+    )
+
+
+def _register(
+    asked: Search, number: int, judged: Sequence[Outcome], lineage: Mapping[str, str], ready: Launch
+) -> None:
+    """The winner's first fresh seed as a version in MLflow's registry: not the best of its seeds, which the test patients would have chosen."""
+    first = next(o for o in judged if o.trial.arm.name == name_of(number))
+    if first.state == "COMPLETE":
+        version = register(ready.tracking, asked.name, first, ready.storage, lineage, asked.headline)
+        ready.say(f"Registered as {asked.name} version {version} in MLflow.")

@@ -1,0 +1,78 @@
+"""What the report knows of a sweep beyond its runs: its configurations as the study holds them, and what was found."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from clef_ray.ablation import Outcome
+
+State = Literal["COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One configuration of a sweep. number: n of its arm c<n>; params: dotted setting -> value, without those that a condition switches off.
+
+    values: objective -> mean over seeds; standard_errors: of those means, where there are several seeds; reason: why it failed or stopped.
+    """
+
+    number: int
+    state: State
+    params: Mapping[str, object]
+    values: Mapping[str, float] = field(default_factory=dict)
+    standard_errors: Mapping[str, float] = field(default_factory=dict)
+    reason: str | None = None
+
+    @property
+    def arm(self) -> str:
+        """The name of its arm."""
+        return f"c{self.number:03d}"
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study to be shown. objectives: (metric, "maximize" or "minimize"), the first one leads; rows: every configuration, by number.
+    logarithmic: the settings that were drawn on a logarithmic scale.
+
+    importance: setting -> share of the first objective's variance, with the most important first or empty, and then importance_reason says
+    why. best: numbers of the configurations that were found, the one that won first (several objectives: the Pareto front). winner: its
+    runs with fresh seeds, judged on the test patients; empty where there are none.
+    """
+
+    name: str
+    objectives: tuple[tuple[str, str], ...]
+    rows: tuple[Configuration, ...]
+    logarithmic: tuple[str, ...] = ()
+    importance: Mapping[str, float] = field(default_factory=dict)
+    importance_reason: str = ""
+    best: tuple[int, ...] = ()
+    winner: tuple[Outcome, ...] = ()
+
+    @property
+    def metric(self) -> str:
+        """The first objective."""
+        return self.objectives[0][0]
+
+    @property
+    def parameters(self) -> list[str]:
+        """Every setting that was searched: the important ones first."""
+        seen = dict.fromkeys([*self.importance, *(name for row in self.rows for name in row.params)])
+        return list(seen)
+
+    def count(self, state: State) -> int:
+        """How many configurations are in this state."""
+        return sum(row.state == state for row in self.rows)
+
+    def ranked(self) -> list[Configuration]:
+        """Finished configurations: those that were found, in their order, then by the first objective."""
+        found = {number: place for place, number in enumerate(self.best)}
+        sign = -1.0 if self.objectives[0][1] == "maximize" else 1.0
+        finished = [row for row in self.rows if row.state == "COMPLETE"]
+        return sorted(
+            finished,
+            key=lambda row: (
+                found.get(row.number, len(found)),
+                sign * row.values.get(self.metric, math.inf * sign),
+            ),
+        )

@@ -1,0 +1,92 @@
+"""Early stopping by a metric on the validation patients, epoch by epoch: successive halving (ASHA), Hyperband, the median, and collapse.
+
+The rules are Optuna's pruners, run on a study in memory that mirrors the configurations: the study in the database may have several
+objectives, for which Optuna takes no intermediate values. The loss is no metric to stop by: it changes its meaning with the temperature,
+the number of negatives and the weights.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import RandomSampler
+from optuna.trial import TrialState
+
+from clef_ray.search import Stopping
+
+#: Whole configurations that the median needs before it stops one.
+_MEDIAN_OF = 4
+
+#: Epochs running in which the embedding must look collapsed.
+_COLLAPSED = 2
+
+
+@dataclass
+class _Seen:
+    """What was seen of a configuration. flat: epochs running that looked collapsed."""
+
+    trial: optuna.Trial
+    epoch: int = 0
+    flat: int = 0
+    last: float | None = None
+
+
+class Stopper:
+    """Judges configurations by number. epochs: what a whole run has."""
+
+    def __init__(self, stopping: Stopping, epochs: int) -> None:
+        self._rule = stopping
+        # Hyperband draws a configuration's bracket from the study's name and its number: the same in every process
+        self._mirror = optuna.create_study(
+            study_name="mirror",
+            direction=stopping.direction,
+            pruner=_pruner(stopping, epochs),
+            sampler=RandomSampler(seed=0),
+        )
+        self._seen: dict[int, _Seen] = {}
+
+    def judge(self, number: int, epoch: int, metrics: Mapping[str, float]) -> str | None:
+        """The reason why this configuration should stop after this epoch (from 1); None to go on, or where it was judged before."""
+        if number not in self._seen:
+            self._seen[number] = _Seen(self._mirror.ask())
+        seen = self._seen[number]
+        if epoch <= seen.epoch:
+            return None
+        seen.epoch = epoch
+        rank = metrics.get("embedding/effective_rank", math.inf)
+        seen.flat = seen.flat + 1 if rank < self._rule.collapse else 0
+        if epoch > self._rule.grace and seen.flat >= _COLLAPSED:
+            return f"collapsed: effective rank of the embedding {rank:.2f} in epoch {epoch}, below {self._rule.collapse:g}"
+        value = metrics.get(self._rule.metric, math.nan)
+        if not math.isfinite(value):
+            return None
+        seen.last = value
+        seen.trial.report(value, epoch)
+        if not seen.trial.should_prune():
+            return None
+        return f"{self._rule.rule}: {self._rule.metric} {value:.3f} in epoch {epoch}"
+
+    def recall(self, number: int, history: Sequence[Mapping[str, float]]) -> None:
+        """Epochs that need no judgement: those of an earlier process, and of a run that was finished already."""
+        for epoch in history:
+            self.judge(number, int(epoch["epoch"]), epoch)
+
+    def end(self, number: int, *, whole: bool) -> None:
+        """The configuration's first run has ended; whole: it was neither stopped nor broken off."""
+        seen = self._seen.get(number)
+        if seen is not None and seen.last is not None:
+            self._mirror.tell(
+                seen.trial, seen.last if whole else None, TrialState.COMPLETE if whole else TrialState.PRUNED
+            )
+
+
+def _pruner(stopping: Stopping, epochs: int) -> BasePruner:
+    if stopping.rule == "asha":
+        return SuccessiveHalvingPruner(min_resource=stopping.grace, reduction_factor=stopping.reduction)
+    if stopping.rule == "hyperband":
+        return HyperbandPruner(stopping.grace, epochs, stopping.reduction)
+    if stopping.rule == "median":
+        return MedianPruner(n_startup_trials=_MEDIAN_OF, n_warmup_steps=stopping.grace)
+    return NopPruner()
