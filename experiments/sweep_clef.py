@@ -23,7 +23,7 @@ from clef_ray.search import Choice, Float, Int, Objective, Search, Stopping
 
 SEARCH = Search(
     name="sweep_clef",
-    question="Which setting of the guided loss orders embeddings by clinical risk without losing the diagnoses?",
+    question="Which setting of the guided loss serves both ends: embeddings ordered by clinical risk, and diagnoses that a linear readout finds?",
     expect="Temperature and learning rate matter most; the score that guides matters little.",
     space=(
         Float("loss.alpha", 0.0, 1.0),

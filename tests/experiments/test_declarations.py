@@ -8,12 +8,14 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
-from experiment_files import NAMES, load
+from experiment_files import FOLDER, NAMES, SEARCHES, load
 
 from clef_ray.ablation import EMBEDDED_BUDGET, plan
 from clef_ray.cli import Parser
 from clef_ray.cli.dryrun import unasked
-from clef_ray.cli.experiment import add_options, main, smoke_data
+from clef_ray.cli.experiment import main
+from clef_ray.cli.launch import smoke_data
+from clef_ray.cli.options import add_options
 from clef_ray.config import flatten, spec, to_dict
 from clef_ray.datasets import COVARIATES
 from clef_ray.errors import ConfigError, DataError
@@ -215,8 +217,12 @@ def test_missingness_needs_covariates_and_says_so():
 def test_a_smoke_run_has_a_step_for_the_largest_batch_that_is_asked_for():
     """Eight of ten folds train, so 250 patients hold a batch of 128, and 256 records need more of them."""
     ablation, _ = load("ablate_batch_composition")
-    assert smoke_data(plan(ablation, "", arms=["clef-128"])) == "synthetic:patients=250,records_per_patient=1"
-    assert smoke_data(plan(ablation, "", arms=["clef-256"])) == "synthetic:patients=384,records_per_patient=1"
+
+    def cohort(arm):
+        return smoke_data([t.run for t in plan(ablation, "", arms=[arm]).trials])
+
+    assert cohort("clef-128") == "synthetic:patients=250,records_per_patient=1"
+    assert cohort("clef-256") == "synthetic:patients=384,records_per_patient=1"
 
 
 def test_the_dry_run_lists_what_does_not_run_and_how_to_run_it(declared):
@@ -239,3 +245,17 @@ def test_the_help_says_which_arms_run_and_that_there_are_more(declared, capsys):
     for text in (ablation.question, ablation.expect, "--dry-run", *(arm.name for arm in ablation.arms)):
         assert text in shown
     assert (f"{len(ablation.more)} more" in shown) == bool(ablation.more)
+
+
+def test_every_file_is_an_ablation_or_a_sweep():
+    assert {path.stem for path in FOLDER.glob("*.py")} == {*NAMES, *SEARCHES}
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("smoke", [False, True])
+def test_every_sweep_can_be_run_at_every_end_of_its_space(name, smoke):
+    search, text = load(name)
+    assert search.name == name
+    assert text.splitlines()[0] == search.question
+    search.check(smoke=smoke)
+    assert len({search.trial(0, search.start[0], seed, "").run.fingerprint() for seed in search.seeds}) > 1

@@ -2,10 +2,12 @@
 
 import csv
 
+import optuna
 import pytest
-from experiment_files import NAMES, load
+from experiment_files import NAMES, SEARCHES, load
 
 from clef_ray.cli.experiment import main
+from clef_ray.tracking.registry import load_registered
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -39,3 +41,31 @@ def test_the_experiment_runs_from_data_to_report(name, storage, local_ray, capsy
         found = {line["metric"]: float(line["value"]) for line in lines if line["arm"] == arm}
         assert -1 <= found["zeroshot/rsa"] <= 1
         assert 0 <= found["probe/auroc"] <= 1
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_the_sweep_runs_from_data_to_a_registered_winner(name, storage, local_ray, capsys):
+    quick = ["--smoke", "--storage", str(storage), "--set", "signals.seconds=2.5"]
+    assert main(load(name)[0], quick) == 0
+    shown = capsys.readouterr().out
+    assert f"Registered as {name} version 1" in shown
+    assert "on the validation patients" in shown
+    (summary,) = [
+        s
+        for s in optuna.get_all_study_summaries(f"sqlite:///{storage}/optuna/optuna.db")
+        if s.study_name.startswith(f"{name}-")
+    ]
+    study = optuna.load_study(study_name=summary.study_name, storage=f"sqlite:///{storage}/optuna/optuna.db")
+    states = [t.state.name for t in study.trials]
+    assert len(states) == load(name)[0].smoke_configurations
+    assert set(states) <= {"COMPLETE", "PRUNED"}
+    assert load_registered(f"sqlite:///{storage}/mlflow/mlflow.db", name, 1).dim == 256
+
+    before = {p: p.stat().st_mtime_ns for p in storage.glob("runs/*/*.pt")}
+    assert main(load(name)[0], quick) == 0
+    assert {p: p.stat().st_mtime_ns for p in storage.glob("runs/*/*.pt")} == before, (
+        "nothing is trained again"
+    )
+    again = optuna.load_study(study_name=summary.study_name, storage=f"sqlite:///{storage}/optuna/optuna.db")
+    assert [t.state.name for t in again.trials] == states
+    assert "version 1" in capsys.readouterr().out, "a run has one version"

@@ -1,10 +1,7 @@
 """The whole spine as a user starts it: raw records to an MLflow comparison, on synthetic and on real data."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -32,7 +29,7 @@ def children(storage, name="ablate_negatives"):
     experiment = client.get_experiment_by_name(name)
     runs = client.search_runs([experiment.experiment_id])
     parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
-    return parents, [r for r in runs if r not in parents]
+    return parents, [r for r in runs if r.data.tags["clef_ray.kind"] == "trial"]
 
 
 @pytest.fixture(scope="module")
@@ -71,39 +68,6 @@ def test_the_same_command_again_trains_nothing(synthetic):
     assert {p: p.stat().st_mtime_ns for p in storage.glob("runs/*/encoder.pt")} == before
     parents, runs = children(storage)
     assert (len(parents), len(runs)) == (1, 3), "the same record goes on"
-
-
-def test_ctrl_c_in_the_middle_and_a_second_start(tmp_path):
-    options = ("--arms", "clef-127", "--set", "optimiser.epochs=40")
-    command = [
-        sys.executable,
-        str(ROOT / "experiments/ablate_negatives.py"),
-        "--smoke",
-        "--storage",
-        str(tmp_path),
-        *options,
-    ]
-    running = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("runs/*/checkpoint.pt")) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    os.kill(running.pid, signal.SIGINT)
-    output = running.communicate(timeout=120)[0]
-    assert running.returncode == 130, output
-    assert "the same command goes on" in output
-    parents, runs = children(tmp_path)
-    assert {r.info.status for r in (*parents, *runs)} == {"KILLED"}, "nothing stays RUNNING"
-    assert not list(tmp_path.glob("runs/*/encoder.pt"))
-    done = start(tmp_path, *options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    parents, runs = children(tmp_path)
-    assert {r.info.status for r in (*parents, *runs)} == {"FINISHED"}
-    assert (len(parents), len(runs)) == (1, 1)
-    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow/mlflow.db")
-    steps = [m.step for m in client.get_metric_history(runs[0].info.run_id, "train/loss")]
-    assert sorted(steps) == list(range(1, 41)), "no epoch is lost and none is counted twice"
 
 
 @pytest.mark.realdata

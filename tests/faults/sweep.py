@@ -88,6 +88,12 @@ class Sweep:
                     continue
         return found
 
+    def statuses(self) -> dict[str, str]:
+        """What MLflow says of every run."""
+        client = MlflowClient(tracking_uri=self.tracking)
+        experiment = client.get_experiment_by_name("faults")
+        return {r.info.run_name: r.info.status for r in client.search_runs([experiment.experiment_id])}
+
     def text(self) -> str:
         return self.log.read_text()
 

@@ -249,4 +249,6 @@ def test_ctrl_c_twice(sweep):
     sweep.interrupt()
     assert sweep.process.wait(PATIENCE) == 130, sweep.text()
     assert "the same command goes on" in sweep.text()
+    assert set(sweep.statuses().values()) == {"KILLED"}, "nothing stays RUNNING"
+    assert not list(sweep.storage.glob("runs/*/encoder.pt"))
     again(sweep, "Ctrl-C twice", before)

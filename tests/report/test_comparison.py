@@ -13,7 +13,7 @@ from scipy import stats
 
 from clef_ray.ablation import Arm, Outcome, plan
 from clef_ray.cli import Parser
-from clef_ray.cli.experiment import add_options
+from clef_ray.cli.options import add_options
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.report.comparison import Comparison, compare
 from clef_ray.report.rows import Difference, Interval

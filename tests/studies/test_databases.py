@@ -74,6 +74,23 @@ def test_four_processes_meet_a_fresh_database(uri, tmp_path):
         assert all(len(row.attrs["fingerprints"]) == 2 for row in rows)
 
 
+OPENER = "import sys; from clef_ray.studies.storage import open_storage; print(flush=True); input(); open_storage(sys.argv[1])"
+
+
+def test_tables_are_made_once_by_processes_that_begin_at_the_same_moment(tmp_path):
+    uris = [f"sqlite:///{tmp_path}/fresh{n}/optuna.db" for n in range(3) for _ in range(4)]
+    pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen([sys.executable, "-c", OPENER, uri], **pipe) for uri in uris]
+    for process in processes:
+        process.stdout.readline()
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        _, said = process.communicate(timeout=TIMEOUT)
+        assert process.returncode == 0, said
+
+
 @pytest.mark.slow
 def test_kill_in_the_middle_leaves_no_orphan_and_no_double(uri, tmp_path):
     """Two kills, each between the two seeds of a configuration; each run is trained once to its end (Shop refuses a second time), each number is there once."""

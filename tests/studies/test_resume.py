@@ -4,6 +4,7 @@ import math
 import random
 from collections import Counter
 
+import optuna
 from fakes import (
     Shop,
     ablation_plan,
@@ -72,6 +73,11 @@ def test_a_search_does_not_try_failures_again_and_knows_what_was_stopped(uri, tm
     assert "collapsed" in ended[("c001", 0)][1]
     assert ended[("c002", 0)] == ("FAILED", "the loss is not finite")
     assert ("c001", 1) not in ended
+    (lost,) = [o.trial for o in again.outcomes if o.state == "FAILED"]
+    shop.put(lost)  # another sweep had more luck: what this study was told stays as it is
+    third = of_search(declared, uri, shop.known)
+    assert third.finished
+    assert third.next() is None
 
 
 def test_a_plans_failed_arm_is_tried_again_as_another_trial(uri, tmp_path):
