@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -186,9 +186,11 @@ def recording(
     total: int | None = None,
     direction: Literal["maximize", "minimize"] = "maximize",
 ) -> Iterator[Record]:
-    """Open the record of a plan; whatever ends it early leaves nothing RUNNING. example: one of its trials; the rest as in `Display`."""
+    """Open the record of a plan, by one process at a time; whatever ends it early leaves nothing RUNNING. example: one of its trials; the rest as in `Display`."""
     from clef_ray.cli.lineage import describe
     from clef_ray.cli.progress import Display
+    from clef_ray.lease import lease
+    from clef_ray.store import Store
     from clef_ray.tracking.delivery import Delivered
     from clef_ray.tracking.mlflow import MlflowTracker
 
@@ -204,19 +206,15 @@ def recording(
     )
     mlflow = MlflowTracker(ready.tracking)
     tracker = Delivered(mlflow, display.tell)
-    tracker.open_ablation(concrete, lineage)
-    held = ready.resources
-    facts: dict[str, str | float] = {
-        "git_commit": lineage["git_commit"],
-        "data": concrete.data,
-        "cpus": held.get("CPU", 0.0),
-        "gpus": held.get("GPU", 0.0),
-    }
-    record = Record(ready, lineage, tracker, mlflow.page, display, facts)
-    whole = False
-    try:
-        yield record
-        whole = True
-    finally:
-        if not whole:
-            tracker.interrupt()
+    with lease(Store(ready.storage), concrete.fingerprint()), ExitStack() as unfinished:
+        tracker.open_ablation(concrete, lineage)
+        unfinished.callback(tracker.interrupt)
+        facts: dict[str, str | float] = {
+            "git_commit": lineage["git_commit"],
+            "data": concrete.data,
+            "mlflow_run_id": mlflow.run_id,
+            "cpus": ready.resources.get("CPU", 0.0),
+            "gpus": ready.resources.get("GPU", 0.0),
+        }
+        yield Record(ready, lineage, tracker, mlflow.page, display, facts)
+        unfinished.pop_all()

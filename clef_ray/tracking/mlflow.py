@@ -74,6 +74,11 @@ class MlflowTracker:
         return self._opened
 
     @property
+    def run_id(self) -> str:
+        """The opened ablation's run; its trials' are its children."""
+        return self._parent.run_id
+
+    @property
     def page(self) -> str:
         """The opened experiment in the UI, as the part of an address behind the server's: `/#/experiments/1/runs?...`."""
         # Without the parameter the UI opens with what it has for language models.
