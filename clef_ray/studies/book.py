@@ -121,14 +121,6 @@ class Book:
             if (twin := self._shared(configuration, trial)) is not None:
                 self._take(configuration, trial, twin)
 
-    def note(self, trial: Trial, **attrs: Any) -> None:
-        """Keep something by seed with the configuration of a run that is out: mlflow_run_id="..." goes into `mlflow_run_ids`."""
-        configuration, _ = self._flight[trial.run.fingerprint()]
-        for name, value in attrs.items():
-            by_seed = configuration.noted.setdefault(f"{name}s", {})
-            by_seed[str(trial.seed)] = value
-            self._ledger.keep(configuration.number, {f"{name}s": by_seed})
-
     def trials(self) -> list[Trial]:
         """Every run asked for so far, by configuration and seed: what a growing plan is made of (Search.plan)."""
         return [t for c, t in self._runs() if t.seed in c.outcomes or c.marks[t.seed] in self._flight]
@@ -182,7 +174,6 @@ class Book:
             trial.number, params, runs, self._form.whole_first, refused, told=trial.state.is_finished()
         )
         self._configurations[trial.number] = configuration
-        configuration.noted = {k: dict(v) for k, v in trial.user_attrs.items() if k == "mlflow_run_ids"}
         self._ledger.remember(trial)
         if self._stopper is not None:
             self._stopper.recall(trial.number, self._history(trial))

@@ -14,7 +14,6 @@ from optuna.importance import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from clef_ray.studies.rows import Row, row
 from clef_ray.studies.storage import close_storage, open_storage, patient
 
 #: Complete configurations per searched setting, and in all, below which shares would be noise.
@@ -51,12 +50,6 @@ def importance(uri: str, name: str, evaluator: str = "fanova") -> tuple[Mapping[
         warnings.simplefilter("ignore", UserWarning)  # PED-ANOVA warns of the sign that is set above
         made = EVALUATORS[evaluator]()
         return get_param_importances(study, evaluator=made, params=varied, target=target), ""
-
-
-def slices(uri: str, name: str) -> tuple[Row, ...]:
-    """Every configuration of a study, by number: what a slice plot shows."""
-    study = _load(uri, name)
-    return tuple(row(t, study.metric_names or ()) for t in study.get_trials(deepcopy=False))
 
 
 def _load(uri: str, name: str) -> optuna.Study:

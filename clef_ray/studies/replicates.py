@@ -25,7 +25,7 @@ class Verdict:
 class Configuration:
     """Configuration `number` of a study. runs: one per seed, none where it was refused; whole_first: the other seeds wait for the first.
 
-    told: whether the study knows the verdict. noted: what is kept with it, by name and seed. marks: the runs' fingerprints by seed.
+    told: whether the study knows the verdict. marks: the runs' fingerprints by seed.
     """
 
     number: int
@@ -35,7 +35,6 @@ class Configuration:
     refused: str | None = None
     told: bool = False
     outcomes: dict[int, Outcome] = field(default_factory=dict)
-    noted: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.marks = {t.seed: t.run.fingerprint() for t in self.runs}

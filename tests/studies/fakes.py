@@ -14,10 +14,21 @@ from clef_ray.evaluate.bootstrap import Estimate
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.search import Choice, Float, Objective, Search, Stopping
 from clef_ray.studies.book import Book
+from clef_ray.studies.rows import Row, row
+from clef_ray.studies.storage import close_storage, open_storage
 
 EPOCHS = 4
 FACTS = {"git_commit": "0123abc", "data": "d1a7a", "cpus": 2.0, "gpus": 0.0}
 SETTINGS = {"method": "clef", "optimiser.epochs": EPOCHS, "optimiser.batch": 64}
+
+
+def slices(uri: str, name: str) -> tuple[Row, ...]:
+    """Every configuration of a study, by number, as another process reads it."""
+    storage = open_storage(uri)
+    study = optuna.load_study(study_name=name, storage=storage)
+    rows = tuple(row(t, study.metric_names or ()) for t in study.get_trials())
+    close_storage(storage)
+    return rows
 
 
 def search(**changes: object) -> Search:

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import optuna
 import pytest
-from fakes import EPOCHS, FACTS, complete, failed, history, nothing_known, search, silent, work
+from fakes import EPOCHS, FACTS, complete, failed, history, nothing_known, search, silent, slices, work
 from postgres import postgres
 
 from clef_ray.errors import TrackingError
 from clef_ray.search import Stopping
 from clef_ray.studies import storage
 from clef_ray.studies.book import Book
-from clef_ray.studies.importance import slices
 from clef_ray.studies.storage import open_storage, patient
 
 TIMEOUT = 180

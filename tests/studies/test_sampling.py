@@ -4,12 +4,12 @@ import math
 from collections import Counter
 
 import pytest
-from fakes import FACTS, alpha, complete, history, nothing_known, search, silent, work
+from fakes import FACTS, alpha, complete, history, nothing_known, search, silent, slices, work
 
 from clef_ray.errors import ConfigError
 from clef_ray.search import SAMPLERS, Choice, Float, Int, Limit, Objective
 from clef_ray.studies.book import Book
-from clef_ray.studies.importance import importance, slices
+from clef_ray.studies.importance import importance
 
 NUMBERS = (
     Float("loss.alpha", 0.0, 1.0),
