@@ -15,6 +15,7 @@ from fakes import (
     of_search,
     read,
     search,
+    slices,
     states,
     work,
 )
@@ -23,7 +24,6 @@ from hypothesis import strategies as st
 
 from clef_ray.ablation import Outcome
 from clef_ray.search import Choice, Stopping
-from clef_ray.studies.importance import slices
 
 
 def test_the_store_answers_instead_of_a_run(uri, tmp_path):
