@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import ray
 from ray._private import ray_constants
 from ray._private.utils import get_dashboard_dependency_error
+from ray.exceptions import AuthenticationError
 from ray.util.state import list_nodes
 from ray.util.state.exception import RayStateApiException
 
@@ -62,6 +63,8 @@ def session(address: str | None = None, *, num_cpus: int | None = None) -> Itera
     try:
         with _local(num_cpus) if address == "local" else _remote(address):
             yield _require_dashboard()
+    except AuthenticationError as error:
+        raise ClefRayError(f"Ray's token: {str(error).partition('. ')[0]}. See `clef-ray doctor`.") from error
     finally:
         ray.shutdown()
 

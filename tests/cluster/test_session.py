@@ -163,3 +163,14 @@ def test_a_users_own_setting_wins(monkeypatch):
         assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
     assert os.environ["RAY_TRAIN_METRICS_ENABLED"] == "1"
     assert "RAY_USAGE_STATS_ENABLED" not in os.environ
+
+
+def test_a_token_that_cannot_be_read_is_told_without_a_traceback(tmp_path):
+    code = "from clef_ray.cluster.session import session\nwith session():\n    pass"
+    env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "none")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120, env=env
+    )
+    assert done.stderr.splitlines()[-1].startswith(
+        "clef_ray.errors.ClefRayError: Ray's token: RAY_AUTH_TOKEN_PATH"
+    )
