@@ -232,3 +232,10 @@ def test_a_declaration_loads_neither_torch_nor_optuna():
         "assert not {'torch', 'optuna', 'ray', 'mlflow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=Path(__file__).parent.parent)
+
+
+def test_a_dimension_is_told_in_one_line():
+    assert str(Float("loss.alpha", 0.0, 1.0)) == "loss.alpha: 0 to 1"
+    assert str(Int("loss.negatives", 1, 254, log=True)) == "loss.negatives: 1 to 254, logarithmic"
+    given = Choice("loss.mask", ("neutral", "none"), when={"method": "clef"})
+    assert str(given) == "loss.mask: neutral, none, where method=clef"

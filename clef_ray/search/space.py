@@ -21,6 +21,14 @@ class _Conditional:
         """Other settings and the values that switch this one on."""
         return [(key, v if isinstance(v, tuple) else (v,)) for key, v in self.when.items()]
 
+    def _told(self, values: str, *, log: bool = False) -> str:
+        """One line for a reader."""
+        scale = ", logarithmic" if log else ""
+        conditions = " and ".join(
+            f"{key}={'|'.join(map(str, allowed))}" for key, allowed in self.conditions()
+        )
+        return f"{self.key}: {values}{scale}{f', where {conditions}' if conditions else ''}"
+
     def on(self, params: Mapping[str, Any]) -> bool:
         """Whether a configuration with these params has this setting."""
         return all(key in params and params[key] in allowed for key, allowed in self.conditions())
@@ -40,6 +48,9 @@ class Float(_Conditional):
 
     def __post_init__(self) -> None:
         _check_range(self.key, self.low, self.high, self.log, self.step)
+
+    def __str__(self) -> str:
+        return self._told(f"{self.low:g} to {self.high:g}", log=self.log)
 
     def ends(self) -> tuple[float, ...]:
         return (self.low, self.high)
@@ -66,6 +77,9 @@ class Int(_Conditional):
             self.key, self.low, self.high, self.log, None if self.log and self.step == 1 else self.step
         )
 
+    def __str__(self) -> str:
+        return self._told(f"{self.low} to {self.high}", log=self.log)
+
     def ends(self) -> tuple[int, ...]:
         return (self.low, self.high)
 
@@ -87,6 +101,9 @@ class Choice(_Conditional):
             raise ConfigError(f"{self.key}: option {odd[0]!r} is no text, number, boolean or None")
         if len(set(self.options)) < max(2, len(self.options)):
             raise ConfigError(f"{self.key}: at least two different options are needed, {self.options} given")
+
+    def __str__(self) -> str:
+        return self._told(", ".join(map(str, self.options)))
 
     def ends(self) -> tuple[Option, ...]:
         return self.options

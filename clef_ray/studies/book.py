@@ -12,7 +12,7 @@ from clef_ray.search import Search
 from clef_ray.studies.forms import Arms, Form, Known, Samples
 from clef_ray.studies.ledger import Ledger
 from clef_ray.studies.replicates import Configuration, by_text
-from clef_ray.studies.rows import Row
+from clef_ray.studies.rows import Row, curve
 from clef_ray.studies.storage import Say
 
 
@@ -180,7 +180,7 @@ class Book:
         return configuration
 
     def _history(self, trial: FrozenTrial) -> list[dict[str, float]]:
-        values = sorted(trial.intermediate_values.items())
+        values = sorted(curve(trial).items())
         return [{"epoch": float(step), self._form.metric: value} for step, value in values]
 
     def _load(self, trial: FrozenTrial) -> None:

@@ -28,7 +28,7 @@ class Wish:
 
 
 class Form(Protocol):
-    """What a book asks of that which its study is of."""
+    """What a book asks of that which its study is of. comparable: whether `metric` by epoch ranks as the objective does."""
 
     name: str
     objectives: tuple[Objective, ...]
@@ -37,6 +37,7 @@ class Form(Protocol):
     seeds: int
     size: int
     whole_first: bool
+    comparable: bool
 
     def sampler(self, begun: int) -> BaseSampler: ...
 
@@ -60,6 +61,7 @@ class Arms:
     limits: tuple[Limit, ...] = ()
     metric = "valid/rsa"
     whole_first = False
+    comparable = True
 
     def __init__(self, plan: Plan) -> None:
         self.name = plan_study(plan)
@@ -108,6 +110,8 @@ class Samples:
         self._identity = search.identity(data, settings, smoke=smoke)
         self.name = f"{search.name}-{self._identity[:8]}"
         self.objectives, self.limits, self.metric = search.objectives, search.limits, search.stopping.metric
+        alone = search.objectives[0].direction if len(search.objectives) == 1 else None
+        self.comparable = alone == search.stopping.direction
         self.seeds = len(search.seeds)
         self.size = search.configurations
 

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from clef_ray.errors import TrackingError
 from clef_ray.studies.forms import Form, Known
 from clef_ray.studies.replicates import Verdict
-from clef_ray.studies.rows import Row, row
+from clef_ray.studies.rows import CURVE, Row, curve, row
 from clef_ray.studies.storage import PATIENCE, Say, close_storage, open_storage, patient
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ class Ledger:
         self._storage = open_storage(uri)
         self._study = self._patient(self._open)
         self._study_id = self._patient(lambda: self._storage.get_study_id_from_name(form.name))
-        self._steps: dict[int, set[int]] = {}
+        self._curves: dict[int, dict[int, float]] = {}
 
     def enqueue(self, known: Known) -> list[FrozenTrial]:
         """Let those join that the form wishes for; then all that count and have begun."""
@@ -59,16 +59,26 @@ class Ledger:
 
     def remember(self, trial: FrozenTrial) -> None:
         """Note which epochs the study has already."""
-        self._steps[trial.number] = set(trial.intermediate_values)
+        self._curves[trial.number] = curve(trial)
 
     def report(self, number: int, epochs: Iterable[Mapping[str, float]]) -> None:
-        """Keep the metric of epochs that the study does not have; none of one where it is not finite."""
-        steps = self._steps[number]
-        for metrics in epochs:
-            step, value = int(metrics["epoch"]), float(metrics.get(self._form.metric, math.nan))
-            if step not in steps and math.isfinite(value):
-                self._report(number, step, value)
-                steps.add(step)
+        """Keep the metric of epochs that the study does not have; none of one where it is not finite.
+
+        As intermediate values where those are comparable with the objective. Otherwise as a user attribute: several objectives have no
+        intermediate value (Optuna's TPE fails on a PRUNED trial that has one), and one that is better when it is smaller would be ranked the
+        wrong way round.
+        """
+        seen = self._curves[number]
+        new = {int(e["epoch"]): float(e.get(self._form.metric, math.nan)) for e in epochs}
+        new = {step: value for step, value in new.items() if step not in seen and math.isfinite(value)}
+        if not new:
+            return
+        seen |= new
+        if not self._form.comparable:
+            self.keep(number, {CURVE: {str(step): value for step, value in seen.items()}})
+            return
+        for step, value in new.items():
+            self._report(number, step, value)
 
     def keep(self, number: int, attrs: Mapping[str, Any]) -> None:
         """User attributes of a trial that has not ended."""
@@ -138,7 +148,6 @@ class Ledger:
         return [t for t in running if t.number not in held]
 
     def _report(self, number: int, step: int, value: float) -> None:
-        # not Trial.report, which refuses where there are several objectives
         self._patient(lambda: self._storage.set_trial_intermediate_value(self._id(number), step, value))
 
     def _id(self, number: int) -> int:

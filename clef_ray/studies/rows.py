@@ -44,6 +44,17 @@ def row(trial: FrozenTrial, metrics: Sequence[str]) -> Row:
     )
 
 
+#: Where a study of several objectives keeps what was seen by epoch.
+CURVE = "curve"
+
+
+def curve(trial: FrozenTrial) -> dict[int, float]:
+    """The stopping metric by epoch, as far as the study has it."""
+    kept = {int(step): float(value) for step, value in trial.user_attrs.get(CURVE, {}).items()}
+    kept.update(trial.intermediate_values)
+    return kept
+
+
 def fixed(trial: FrozenTrial) -> dict[str, Any]:
     """The params of a trial; of an enqueued one those it is to have, of which a process that was killed may have set but a few."""
     return dict(trial.system_attrs.get("fixed_params") or trial.params)

@@ -154,7 +154,7 @@ def of_plan(made: Plan, uri: str, known=nothing_known) -> Book:
 
 def read(book: Book) -> list[optuna.trial.FrozenTrial]:
     """What Optuna says, by a connection of its own."""
-    return optuna.load_study(study_name=book.name, storage=book.uri).trials
+    return optuna.load_study(study_name=book.name, storage=open_storage(book.uri)).trials
 
 
 def states(book: Book) -> dict[str, int]:

@@ -4,10 +4,23 @@ import math
 from collections import Counter
 
 import pytest
-from fakes import FACTS, alpha, complete, history, nothing_known, search, silent, slices, work
+from fakes import (
+    EPOCHS,
+    FACTS,
+    Shop,
+    alpha,
+    complete,
+    history,
+    nothing_known,
+    read,
+    search,
+    silent,
+    slices,
+    work,
+)
 
 from clef_ray.errors import ConfigError
-from clef_ray.search import SAMPLERS, Choice, Float, Int, Limit, Objective
+from clef_ray.search import SAMPLERS, Choice, Float, Int, Limit, Objective, Stopping
 from clef_ray.studies.book import Book
 from clef_ray.studies.importance import importance
 
@@ -52,6 +65,43 @@ def test_categories_limits_and_several_objectives(name, tmp_path):
     assert {row.state for row in book.rows()} == {"COMPLETE"}
     assert len({row.params["score"] for row in book.rows()}) == 3
     assert all(row.feasible for row in book.best())
+
+
+@pytest.mark.parametrize("name", [n for n, s in SAMPLERS.items() if s.several])
+def test_several_objectives_with_early_stopping(name, tmp_path):
+    """Optuna's TPE cannot read a stopped trial with intermediate values where there are several objectives."""
+    goals = (Objective("zeroshot/rsa", "maximize"), Objective("probe/auroc", "maximize"))
+    declared = search(
+        space=NUMBERS,
+        start=(START,),
+        seeds=(0,),
+        sampler=name,
+        configurations=24,
+        objectives=goals,
+        stopping=Stopping(rule="asha", grace=1, reduction=2, collapse=0),
+    )
+    uri = f"journal:///{tmp_path}/optuna.log"
+    shop = Shop(tmp_path / "runs")
+    half = Book.of_search(declared, "d1a7a", uri, FACTS, shop.known, silent)
+    work(half, shop=shop, limit=12)
+    half.close()
+    book = Book.of_search(declared, "d1a7a", uri, FACTS, shop.known, silent)
+    work(book, shop=shop)
+    counts = Counter(row.state for row in book.rows())
+    assert set(counts) == {"COMPLETE", "PRUNED"}
+    assert counts.total() == 24
+    for outcome in book.outcomes:
+        if outcome.state == "PRUNED":
+            expected = history(outcome.trial)[: len(outcome.history)]
+            assert [e["valid/rsa"] for e in outcome.history] == [e["valid/rsa"] for e in expected]
+
+
+def test_a_stopping_metric_that_ranks_the_other_way_is_kept_beside_the_trial(tmp_path):
+    goals = (Objective("zeroshot/rsa", "minimize"),)
+    book = study(tmp_path, objectives=goals, stopping=Stopping(rule="none", collapse=0), configurations=2)
+    (first, _) = read(book)
+    assert not first.intermediate_values
+    assert len(first.user_attrs["curve"]) == EPOCHS
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
