@@ -133,7 +133,8 @@ class Outcome:
 
     state: COMPLETE: everything is there; FAILED: why stands in reason; PRUNED: stopped early, so history and no results, and reason
     names the rule. results: task name -> its result; history: one mapping per epoch (`epoch`, `loss`, `lr`, ...); seconds: `pretrain`, `evaluate`,
-    `wall`; shared_with: the trial ("arm seed") that trained this run, when another one did; reason: why it failed or was stopped.
+    `wall`; shared_with: the trial ("arm seed") that trained this run, when another one did; reason: why it failed or was stopped; lost: it FAILED for no fault of its
+    own (a process, a node or the storage went away), so that the same command may do better.
     """
 
     trial: Trial
@@ -143,6 +144,7 @@ class Outcome:
     seconds: Mapping[str, float] = field(default_factory=dict)
     shared_with: str | None = None
     reason: str | None = None
+    lost: bool = False
 
     @property
     def metrics(self) -> dict[str, float]:
