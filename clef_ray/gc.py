@@ -1,6 +1,8 @@
 """What nothing needs any more in a storage, and freeing it. The rule:
 
 - a finished run's checkpoint goes (its encoder.pt is the result), an unfinished run's stays: the run goes on from it;
+- of unfinished runs those are given up that a report calls stopped early, or gone wrong by themselves, and that no report calls anything
+  else: nobody goes on from their checkpoints, so these go. Whoever wants such a run all the same trains it from its beginning;
 - Ray Train's notes on finished runs go, and what an ended process left behind: temporary files, probes, shards without a manifest;
 - encoders stay, unless they are asked for: then those go of runs that a report has judged in full, but for its best arm's and its winner's;
 - results (pretrain.json, evaluate/*.npz), manifests, reports, MLflow's and Optuna's records never go, so every comparison can be made again.
@@ -8,16 +10,18 @@
 Nothing goes that was written within the hour: a sweep may be at work on it.
 """
 
+import json
 import math
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from clef_ray.distributed import CHECKPOINT
-from clef_ray.errors import ConfigError
+from clef_ray.errors import ConfigError, DataError
 from clef_ray.report import record
 from clef_ray.shards.manifest import MANIFEST, PLAN
 from clef_ray.store import Entry, Store
@@ -28,6 +32,7 @@ HOUR, DAY = 3600.0, 86400.0
 #: What each kind of garbage is, in the order in which it is told.
 KINDS = {
     "checkpoints": "of finished runs, whose encoder.pt is the result",
+    "given-up checkpoints": "of runs that were stopped early or went wrong by themselves: nobody goes on from them",
     "encoders": "of runs that a report has judged, and which are neither its best nor its winner",
     "notes of Ray Train": "on finished runs",
     "unfinished shards": "an ingestion that ended a day ago without a manifest; another start makes them from the source",
@@ -53,8 +58,8 @@ def find(storage: str, *, older_than: float = 0.0, encoders: bool = False) -> li
     """What can go, in the order of KINDS.
 
     older_than: days, >= 0; what was written since stays, beyond the hour (or day) that always stays. encoders: these too.
-    Raises ConfigError for other days, StorageError where the storage cannot be listed, DataError (with `encoders`) where a report was
-    written by a version whose runs have other names.
+    Raises ConfigError for other days, StorageError where the storage cannot be listed, DataError where a report's record is damaged, or
+    (with `encoders`) was written by a version whose runs have other names.
     """
     if not (math.isfinite(older_than) and older_than >= 0):
         raise ConfigError(f"--older-than {older_than:g}: give days, 0 or more")
@@ -62,10 +67,15 @@ def find(storage: str, *, older_than: float = 0.0, encoders: bool = False) -> li
     hour, day = (now - max(age, older_than * DAY) for age in (HOUR, DAY))
     runs = _by_folder(store.walk("runs"))
     finished = {mark for mark, files in runs.items() if f"runs/{mark}/{RECORD}" in {f.name for f in files}}
-    quiet = [*chain(*(runs[mark] for mark in finished if _newest(runs[mark]) < hour))]
+    quiet = [*chain(*(files for files in runs.values() if _newest(files) < hour))]
     spent = _judged(store) & finished if encoders else set()
-    found = [Garbage("checkpoints", e.name, e.size) for e in quiet if e.name.endswith(f"/{CHECKPOINT}")]
-    found += [Garbage("encoders", e.name, e.size) for e in quiet if e.name in _files(spent, ENCODER)]
+    found = []
+    for kind, names in (
+        ("checkpoints", _files(finished, CHECKPOINT)),
+        ("given-up checkpoints", _files(_given_up(store) - finished, CHECKPOINT)),
+        ("encoders", _files(spent, ENCODER)),
+    ):
+        found += [Garbage(kind, e.name, e.size) for e in quiet if e.name in names]
     notes = {mark: files for mark, files in _by_folder(store.walk("ray")).items() if mark in finished}
     found += _folders("notes of Ray Train", "ray", notes, hour)
     shards = _by_folder(store.walk("shards"))
@@ -132,6 +142,39 @@ def _probes(store: Store) -> Iterator[Entry]:
     yield from store.walk(".shared")
 
 
+def _reports(store: Store) -> Iterator[Store]:
+    """The folders of reports that say what they were made of."""
+    reports = store.child("reports")
+    yield from (folder for folder in map(reports.child, reports.list()) if folder.exists(record.RECORD))
+
+
+def _given_up(store: Store) -> set[str]:
+    """Runs whose every mention in a report's record is an outcome from which nobody goes on: PRUNED, or FAILED and not lost.
+
+    The records are read as they are: one of a version whose runs have other names says as much about those names.
+    """
+    ended: set[str] = set()
+    needed: set[str] = set()
+    for folder in _reports(store):
+        try:
+            content = json.loads(folder.read_bytes(record.RECORD))
+        except ValueError as error:
+            raise DataError(
+                f"{folder.path(record.RECORD)} is damaged ({error}): start its experiment again, or delete the folder"
+            ) from error
+        winner = content["study"]["winner"] if content["study"] else []
+        over = {(o["arm"], o["seed"]) for o in content["outcomes"] if _is_over(o)}
+        ended |= {o["fingerprint"] for o in winner if _is_over(o)}
+        ended |= {t["fingerprint"] for t in content["trials"] if (t["arm"], t["seed"]) in over}
+        needed |= {o["fingerprint"] for o in winner if not _is_over(o)}
+        needed |= {t["fingerprint"] for t in content["trials"] if (t["arm"], t["seed"]) not in over}
+    return ended - needed
+
+
+def _is_over(outcome: Mapping[str, Any]) -> bool:
+    return outcome["state"] == "PRUNED" or (outcome["state"] == "FAILED" and not outcome.get("lost", False))
+
+
 def _judged(store: Store) -> set[str]:
     """Runs of which every report that names them has all results, and that are neither the best arm's nor the winner's of one.
 
@@ -139,11 +182,7 @@ def _judged(store: Store) -> set[str]:
     """
     judged: set[str] = set()
     needed: set[str] = set()
-    reports = store.child("reports")
-    for name in reports.list():
-        folder = reports.child(name)
-        if not folder.exists(record.RECORD):
-            continue
+    for folder in _reports(store):
         made = record.load(folder, store.uri)
         done = {o.trial.run.fingerprint() for o in made.outcomes if o.state == "COMPLETE"}
         judged |= done

@@ -6,7 +6,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,20 @@ from clef_ray.registry import METHODS, SCORES, TASKS
 from clef_ray.scores import fit, risk
 from clef_ray.shards import Corpus
 from clef_ray.store import Store
-from clef_ray.train.loop import RECORD, Feed, MemoryFeed, Trainer, build_encoder, complete, finish
+from clef_ray.train.loop import (
+    RECORD,
+    Feed,
+    MemoryFeed,
+    Trainer,
+    build_encoder,
+    complete,
+    finish,
+    history_so_far,
+)
 from clef_ray.train.subjects import read_plan, subjects, training_rows
+
+#: Beside pretrain.json, since a run may be evaluated again, or stopped before there is one.
+SECONDS = "seconds.json"
 
 Listen = Callable[[dict[str, float]], None]
 
@@ -36,6 +48,16 @@ Listen = Callable[[dict[str, float]], None]
 def run_store(storage: str, run: Run) -> Store:
     """Where a run lies."""
     return Store(storage).child("runs").child(run.fingerprint())
+
+
+def keep_seconds(store: Store, seconds: Mapping[str, float]) -> None:
+    """Keep what a run took with the run: a later process that finds it finished, or stopped, knows its cost."""
+    store.write_bytes(SECONDS, json.dumps(dict(seconds)).encode())
+
+
+def seconds_of(store: Store) -> dict[str, float]:
+    """What is known of a run's cost: `pretrain`, `evaluate`, `wall`, in seconds; empty where nothing is."""
+    return dict(json.loads(store.read_bytes(SECONDS))) if store.exists(SECONDS) else {}
 
 
 def record_of(store: Store) -> dict[str, Any]:
@@ -63,10 +85,13 @@ def pretrain(
     run, begin = run.canonical(), time.perf_counter()
     rows = training_rows(run, table)
     history: list[dict[str, float]] = []
+    earlier = 0.0
     if METHODS.get(run.method.name).trains:
         people = subjects(run, table)
         plan = read_plan(run, people, rows, row_groups)
         trainer = Trainer(run, people, plan, feed, context, micro_batch)
+        if context.rank == 0:
+            earlier = sum(epoch["seconds"] for epoch in history_so_far(context.store))
         watch = Monitor.of(run, table, feed.leads, read, context.device) if context.rank == 0 else None
         history, encoder = trainer.fit(watch), trainer.encoder
     else:
@@ -79,7 +104,7 @@ def pretrain(
             "patients": int(table["patient"].iloc[rows].nunique()),
             "patients_excluded": int(held_out),
             "workers": context.world_size,
-            "seconds": time.perf_counter() - begin,
+            "seconds": earlier + time.perf_counter() - begin,
         }
         finish(run, encoder, history, context.store, facts)
 
@@ -182,5 +207,5 @@ def load_outcome(
         "COMPLETE",
         results,
         record["history"],
-        {"pretrain": record["seconds"]},
+        {**seconds_of(store), "pretrain": record["seconds"]},
     )

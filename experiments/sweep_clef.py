@@ -12,7 +12,7 @@ three fresh seeds, evaluated on the test fold once, and the winner is registered
 
 What to expect: a temperature that is too low hurts most, then the learning rate; the score matters little, since age carries most of it.
 
-    python experiments/sweep_clef.py                          synthetic cohort, 24 configurations, about half an hour on two cores
+    python experiments/sweep_clef.py                          synthetic cohort, 24 configurations, minutes on two cores
     python experiments/sweep_clef.py --configurations 100     more of the same study: the ones that are done stay
     python experiments/sweep_clef.py --smoke                  shows that everything works
 """

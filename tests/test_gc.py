@@ -21,7 +21,7 @@ from clef_ray.cli.gc import amount
 from clef_ray.cli.gc import gc as verb
 from clef_ray.config import evaluation_fingerprint
 from clef_ray.distributed import CHECKPOINT, save_state
-from clef_ray.errors import ConfigError, StorageError
+from clef_ray.errors import ConfigError, DataError, StorageError
 from clef_ray.gc import DAY, HOUR, find, free
 from clef_ray.report.record import Report, dump
 from clef_ray.report.study import Configuration, StudyView
@@ -32,6 +32,8 @@ from clef_ray.trial import load_outcome, run_store
 PLAN = toy_plan()
 #: How far a run has come, and whether its checkpoint was left: nothing, some epochs, the encoder, everything.
 STATES = ("absent", "started", "pretrained", "finished", "finished, no checkpoint")
+#: What a report may say of a run that has not finished; None: it is planned, and that is all.
+VERDICTS = ("PRUNED", "FAILED", "lost", None)
 
 
 def make_run(storage, trial, state, value=0.8):
@@ -51,8 +53,18 @@ def make_run(storage, trial, state, value=0.8):
 
 
 def make_report(storage, plan, outcomes, study=None, name="toy-00000000"):
-    Store(str(storage)).write_bytes(
-        f"reports/{name}/plan.json", dump(Report(plan, outcomes, LINEAGE, study), "yes")
+    content = json.loads(dump(Report(plan, outcomes, LINEAGE, study), "yes"))
+    told = [*content["outcomes"], *(content["study"]["winner"] if study else [])]
+    for entry, outcome in zip(told, [*outcomes, *(study.winner if study else [])], strict=True):
+        entry.pop("lost", None)  # as in a record from before there was such a thing
+        if outcome.lost:
+            entry["lost"] = True
+    Store(str(storage)).write_bytes(f"reports/{name}/plan.json", json.dumps(content).encode())
+
+
+def ended(trial, verdict):
+    return Outcome(
+        trial, "FAILED" if verdict == "lost" else verdict, reason="because", lost=verdict == "lost"
     )
 
 
@@ -73,6 +85,13 @@ def loaded(storage):
     return [o and (o.metrics, o.history, o.seconds) for o in found]
 
 
+def abandoned(states, said):
+    """The runs that have begun, and that every report calls stopped or gone wrong. said: by report, a verdict per trial."""
+    marks = [t.run.fingerprint() for t in PLAN.trials]
+    verdicts = zip(marks, states, *said, strict=True)
+    return {m for m, s, *v in verdicts if s == "started" and v and {*v} <= {"PRUNED", "FAILED"}}
+
+
 def means(values):
     by_arm = {}
     for trial, value in zip(PLAN.trials, values, strict=True):
@@ -84,14 +103,18 @@ def means(values):
 @given(
     states=st.lists(st.sampled_from(STATES), min_size=len(PLAN.trials), max_size=len(PLAN.trials)),
     values=st.lists(st.floats(0.5, 0.9), min_size=len(PLAN.trials), max_size=len(PLAN.trials), unique=True),
+    said=st.lists(
+        st.lists(st.sampled_from(VERDICTS), min_size=len(PLAN.trials), max_size=len(PLAN.trials)), max_size=2
+    ),
     encoders=st.booleans(),
     hours=st.sampled_from([0.5, 2.0, 30.0]),
     older_than=st.sampled_from([0.0, 1.0]),
 )
 def test_every_comparison_can_still_be_made_and_every_run_goes_on(
-    states, values, encoders, hours, older_than
+    states, values, said, encoders, hours, older_than
 ):
-    """Random runs in random states: the outcomes, the unfinished runs' folders and all that others own are what they were before."""
+    """Random runs in random states, and what up to two reports say of those that have not finished: the outcomes, the folders of runs that
+    may go on and all that others own are what they were before."""
     with tempfile.TemporaryDirectory() as folder:
         for trial, state, value in zip(PLAN.trials, states, values, strict=True):
             make_run(folder, trial, state, value)
@@ -100,8 +123,9 @@ def test_every_comparison_can_still_be_made_and_every_run_goes_on(
         for name in others:
             Store(folder).write_bytes(name, b"x")
         known = [load_outcome(t, PLAN.tasks, PLAN.data, folder) for t in PLAN.trials]
-        known = [o or Outcome(t, "FAILED", reason="?") for o, t in zip(known, PLAN.trials, strict=True)]
-        make_report(folder, PLAN, known)
+        for number, verdicts in enumerate(said):
+            told = [o or (v and ended(t, v)) for o, t, v in zip(known, PLAN.trials, verdicts, strict=True)]
+            make_report(folder, PLAN, [o for o in told if o], name=f"toy-{number}")
         age(folder, hours * HOUR)
         before, outcomes = content(folder), loaded(folder)
 
@@ -117,19 +141,25 @@ def test_every_comparison_can_still_be_made_and_every_run_goes_on(
         if hours < max(1.0, older_than * 24):
             assert not gone
         best = means([v if s.startswith("finished") else np.nan for s, v in zip(states, values, strict=True)])
+        over = abandoned(states, said)
         for trial, state in zip(PLAN.trials, states, strict=True):
             run = run_store(folder, trial.run)
-            if state == "started":
+            if state == "started" and trial.run.fingerprint() not in over:
                 assert history_so_far(run) == [{"epoch": 1.0, "loss": values[PLAN.trials.index(trial)]}]
             if state == "pretrained":
                 assert run.exists(ENCODER), "its tasks are still to be evaluated"
-            if best[trial.arm.name] == max(best.values()) and state.startswith("finished"):
+            if said and best[trial.arm.name] == max(best.values()) and state.startswith("finished"):
                 assert run.exists(ENCODER), "the best arm's"
         freed = {Path(name).name for name in gone}
         assert freed <= ({CHECKPOINT, ENCODER} if encoders else {CHECKPOINT})
         if hours > 24:
-            finished = {s for s in states if s in ("pretrained", "finished")}
-            assert (CHECKPOINT in freed) == bool(finished)
+            finished = {
+                t.run.fingerprint()
+                for t, s in zip(PLAN.trials, states, strict=True)
+                if s in ("pretrained", "finished")
+            }
+            assert {n.split("/")[1] for n in gone if n.endswith(CHECKPOINT)} == finished | over
+            assert {g.name.split("/")[1] for g in garbage if g.kind == "given-up checkpoints"} == over
 
 
 def storage_with(tmp_path, states, report=True):
@@ -140,6 +170,71 @@ def storage_with(tmp_path, states, report=True):
         found = [load_outcome(t, PLAN.tasks, PLAN.data, str(tmp_path)) for t in PLAN.trials]
         make_report(tmp_path, PLAN, [o for o in found if o])
     age(tmp_path, 2 * DAY)
+
+
+def given_up(storage):
+    names = {g.name.split("/")[1] for g in find(str(storage)) if g.kind == "given-up checkpoints"}
+    return [t.run.fingerprint() in names for t in PLAN.trials]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "goes"),
+    [
+        (["PRUNED"], [], True),
+        (["FAILED"], [], True),
+        (["lost"], [], False),
+        ([None], [], False),
+        (["PRUNED"], ["FAILED"], True),
+        (["PRUNED"], ["lost"], False),
+        ([None], ["PRUNED"], False),
+    ],
+)
+def test_a_checkpoint_goes_where_every_report_has_given_its_run_up(tmp_path, first, second, goes):
+    """Not one that is out of every report: it may be at work. A sweep's winner counts too, which is in its study alone."""
+    make_run(tmp_path, PLAN.trials[0], "started")
+    make_run(tmp_path, PLAN.trials[1], "started")
+    alone = replace(PLAN, trials=PLAN.trials[:1])
+    for number, verdicts in enumerate((first, second)):
+        if verdicts:
+            found = [ended(PLAN.trials[0], v) for v in verdicts if v]
+            make_report(tmp_path, alone, found, name=f"r{number}")
+    age(tmp_path, 2 * HOUR)
+    assert given_up(tmp_path) == [goes] + [False] * 14
+
+
+@pytest.mark.parametrize("verdict", ["FAILED", "lost"])
+def test_a_winners_run_is_in_its_study_alone(tmp_path, verdict):
+    storage_with(tmp_path, ["started"] * 2 + ["absent"] * 13, report=False)
+    rows = (Configuration(0, "COMPLETE", {}),)
+    study = StudyView(
+        "toy", (("probe/auroc", "maximize"),), rows, best=(0,), winner=(ended(PLAN.trials[1], verdict),)
+    )
+    sweep = replace(PLAN, trials=PLAN.trials[:1])
+    make_report(tmp_path, sweep, [ended(PLAN.trials[0], "PRUNED")], study)
+    age(tmp_path, 2 * HOUR)
+    assert given_up(tmp_path) == [True, verdict == "FAILED"] + [False] * 13
+
+
+def test_a_run_that_was_given_up_and_trains_again_is_left_alone(tmp_path):
+    make_run(tmp_path, PLAN.trials[0], "started")
+    alone = replace(PLAN, trials=PLAN.trials[:1])
+    make_report(tmp_path, alone, [ended(PLAN.trials[0], "PRUNED")])
+    assert not any(given_up(tmp_path))
+
+
+def test_a_run_has_one_name_in_every_arm(tmp_path):
+    """Given up in one arm, not tried yet in another that is the same run."""
+    make_run(tmp_path, PLAN.trials[0], "started")
+    twin = replace(PLAN.trials[0], arm=PLAN.trials[3].arm)
+    make_report(tmp_path, replace(PLAN, trials=(PLAN.trials[0], twin)), [ended(PLAN.trials[0], "PRUNED")])
+    age(tmp_path, 2 * HOUR)
+    assert not any(given_up(tmp_path))
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    Store(str(tmp_path)).write_bytes("reports/toy/plan.json", b"{")
+    with pytest.raises(DataError, match=r"toy/plan\.json is damaged"):
+        find(str(tmp_path))
 
 
 def freed_encoders(storage):
@@ -229,7 +324,7 @@ def test_leftovers_of_every_kind(tmp_path):
     before = set(content(tmp_path))
     garbage = find(str(tmp_path))
     kinds = {g.kind for g in garbage}
-    assert kinds == set(module.KINDS) - {"encoders"}
+    assert kinds == set(module.KINDS) - {"encoders", "given-up checkpoints"}
     assert {g.name: g.size for g in garbage}["shards/a"] == 15
     free(str(tmp_path), garbage)
     gone = before - set(content(tmp_path))

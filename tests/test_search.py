@@ -75,6 +75,7 @@ LR = Float("optimiser.lr", 1e-4, 1e-2)
         ({"objectives": (Objective("m", "maximize"),) * 2}, "objective 'm' is listed twice"),
         ({"seeds": (0, 100)}, "seed 100 is listed twice"),
         ({"seeds": ()}, "seeds must be at least 1"),
+        ({"winner": "balance"}, "toy.*Did you mean 'balanced'"),
         ({"configurations": 0}, "configurations must be at least 1; 0 given"),
         ({"start": ()}, "start must be at least 1"),
         ({"start": ({"method": "clef", "optimiser.lr": 1e-3},)}, r"start\[0\]: loss.alpha is missing"),
@@ -211,7 +212,13 @@ def test_the_identity_changes_with_data_settings_and_smoke_and_with_nothing_else
         )
         == 4
     )
-    for changes in ({"configurations": 99}, {"question": "Other?"}, {"fresh_seeds": (7,)}, {"larger": "--x"}):
+    for changes in (
+        {"configurations": 99},
+        {"question": "Other?"},
+        {"fresh_seeds": (7,)},
+        {"larger": "--x"},
+        {"winner": "first"},
+    ):
         assert replace(declared, **changes).identity(DATA) == same
     usual = {"optimiser.epochs": "8"}
     spelled = {"optimiser.epochs": 8.0}

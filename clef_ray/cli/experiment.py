@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from clef_ray.ablation import Ablation, Outcome, Plan, Trial, plan
 from clef_ray.cli import Parser, guarded
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from clef_ray.cli.launch import Launch
     from clef_ray.cli.progress import Display
+    from clef_ray.cli.standing import Leading
     from clef_ray.cluster.bridge import Watcher
-    from clef_ray.report import StudyView
+    from clef_ray.report import Comparison, StudyView
     from clef_ray.studies.book import Book
     from clef_ray.tracking import Tracker
 
@@ -88,7 +89,7 @@ def ablate(ablation: Ablation, arguments: argparse.Namespace, console: "Console"
 
     with launch(runs, arguments, console) as ready:
         concrete = draft.on(ready.data, arguments.data)
-        return 1 if failures(conduct(concrete, ready)[0]) else 0
+        return 1 if failures(conduct(concrete, ready).outcomes) else 0
 
 
 def failures(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -96,8 +97,18 @@ def failures(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [o for o in outcomes if o.state == "FAILED"]
 
 
-def conduct(concrete: Plan, ready: "Launch") -> tuple[list[Outcome], dict[str, str]]:
-    """Run a plan's trials, record and report them; the outcomes, and the lineage they are recorded with."""
+@dataclass(frozen=True)
+class Conducted:
+    """What came of a plan. lineage: what it is recorded with; report: the folder of its report."""
+
+    outcomes: Sequence[Outcome]
+    comparison: "Comparison"
+    lineage: dict[str, str]
+    report: str
+
+
+def conduct(concrete: Plan, ready: "Launch") -> Conducted:
+    """Run a plan's trials, record and report them."""
     from clef_ray.cluster.sweep import run_sweep
     from clef_ray.studies.book import Book
 
@@ -115,8 +126,8 @@ def conduct(concrete: Plan, ready: "Launch") -> tuple[list[Outcome], dict[str, s
                 agenda=book,
                 retries=ready.arguments.retries,
             )
-        record.close(concrete, outcomes)
-    return outcomes, record.lineage
+        comparison, report = record.close(concrete, outcomes)
+    return Conducted(outcomes, comparison, record.lineage, report)
 
 
 def known_in(concrete: Plan, storage: str) -> Callable[[Trial], Outcome | None]:
@@ -156,8 +167,10 @@ class Record:
         finally:
             book.close(interrupted=not whole)
 
-    def close(self, concrete: Plan, outcomes: Sequence[Outcome], study: "StudyView | None" = None) -> None:
-        """Compare, report, record, print."""
+    def close(
+        self, concrete: Plan, outcomes: Sequence[Outcome], study: "StudyView | None" = None
+    ) -> tuple["Comparison", str]:
+        """Compare, report, record, print; returns the comparison and the report's folder."""
         from clef_ray.report import compare, print_comparison, write_report
         from clef_ray.store import Store
 
@@ -176,6 +189,7 @@ class Record:
         self.ready.say(f"Report:    {files['report.html']}")
         self.tracker.close_ablation(comparison, files)
         self.ready.say(f"MLflow UI: {self.ready.ui(self.page)}")
+        return comparison, files["report.html"].rpartition("/")[0]
 
 
 @contextmanager
@@ -184,7 +198,7 @@ def recording(
     example: Trial,
     ready: "Launch",
     total: int | None = None,
-    direction: Literal["maximize", "minimize"] = "maximize",
+    leading: "Leading | None" = None,
 ) -> Iterator[Record]:
     """Open the record of a plan, by one process at a time; whatever ends it early leaves nothing RUNNING. example: one of its trials; the rest as in `Display`."""
     from clef_ray.cli.lineage import describe
@@ -201,7 +215,7 @@ def recording(
         total=total,
         slots=ready.slots,
         resources=ready.resources,
-        direction=direction,
+        leading=leading,
         hints=[ready.ui()],
     )
     mlflow = MlflowTracker(ready.tracking)

@@ -19,7 +19,7 @@ def describe(folder: str, plan: Plan, run: Run) -> dict[str, str]:
     packages = ("clef-ray", "ray", "torch", "numpy", "scikit-learn", "optuna", "mlflow", "pyarrow")
     return {
         "command": shlex.join(["python", *map(public, sys.argv)]),
-        "data": folder,
+        "data": public(folder),
         "data_fingerprint": plan.data,
         "dataset": f"{manifest.dataset}: {manifest.records} records of {manifest.patients} patients, {sum(manifest.quarantined.values())} quarantined",
         "leakage": f"pretraining saw {table.loc[seen, 'patient'].nunique()} patients; the other {table.loc[~seen, 'patient'].nunique()} were held out of it",

@@ -1,5 +1,6 @@
 """The options of every experiment file."""
 
+import argparse
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,13 @@ def add_micro_batch(add: Any) -> None:
         metavar="N",
         help="records encoded at once: less memory, a second forward pass, the same gradients (default: the worker's share of the batch)",
     )
+
+
+def _not_negative(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} given, 0 or more is needed")
+    return number
 
 
 def add_options(parser: "Parser") -> None:
@@ -76,7 +84,7 @@ def add_options(parser: "Parser") -> None:
     add_micro_batch(add)
     add(
         "--retries",
-        type=int,
+        type=_not_negative,
         default=2,
         metavar="N",
         help="how often a trial whose process, node or storage was lost is started again (default: 2)",

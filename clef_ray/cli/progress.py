@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Event, Lock, Thread
 from time import monotonic
-from typing import Literal, Self
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from clef_ray.ablation import Outcome, Plan, Trial
 from clef_ray.cli.live import View
-from clef_ray.cli.standing import Standing, duration, name
+from clef_ray.cli.standing import Leading, Standing, duration, name
 from clef_ray.tracking import Tracker
 
 #: Seconds between two drawings of the panel: its clock counts seconds.
@@ -32,8 +32,8 @@ class Display:
     """A Watcher (cluster/bridge.py) that shows how the sweep stands.
 
     total: how many runs there are in all, those of the plan where None (a sweep, which grows, says so; see also `total`). slots: how many
-    run at once. resources: what one run holds, e.g. {"CPU": 2, "GPU": 0.5}; one CPU where None. direction: of the first headline metric.
-    hints: lines that stay at the panel's bottom.
+    run at once. resources: what one run holds, e.g. {"CPU": 2, "GPU": 0.5}; one CPU where None. leading: the metric of results that
+    ranks the arms and its better end, the first headline metric's upper one where None. hints: lines that stay at the panel's bottom.
     """
 
     def __init__(
@@ -44,13 +44,14 @@ class Display:
         total: int | None = None,
         slots: int = 1,
         resources: Mapping[str, float] | None = None,
-        direction: Literal["maximize", "minimize"] = "maximize",
+        leading: Leading | None = None,
         hints: Sequence[str] = (),
     ) -> None:
         runs = len(plan.unique()) if total is None else total
-        self.standing = Standing(plan, runs, slots, resources or {"CPU": 1.0}, direction)
-        self.console, self.hints = console, hints
         self.headline = plan.ablation.headline
+        ranked = leading or (self.headline[0], "maximize")
+        self.standing = Standing(plan, runs, slots, resources or {"CPU": 1.0}, ranked)
+        self.console, self.hints = console, hints
         self.width = max((len(name(t)) for t in plan.trials), default=0)
         self.began = self._told = monotonic()
         # The ticker's thread reads what the sweep's thread writes, and either may draw.

@@ -4,10 +4,9 @@ import argparse
 import webbrowser
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from clef_ray.errors import ConfigError
 from clef_ray.registry import unknown
@@ -80,7 +79,7 @@ def _folders(reports: Store) -> list[str]:
 
 
 def _list(storage: str) -> int:
-    """Every experiment with a report: when, how much of it, what it found; the newest last."""
+    """Every experiment with a report: a line with its plan, when and how much of it, and below what it found; the newest last."""
     console, reports = Console(), Store(storage).child("reports")
     found = {name: summary(reports.child(name)) for name in _folders(reports)}
     if not found:
@@ -88,11 +87,11 @@ def _list(storage: str) -> int:
             f"No reports in {reports.path()}; start an experiment first.", highlight=False, soft_wrap=True
         )
         return 0
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("experiment", "plan", "finished", "trials", "answer"):
-        table.add_column(column, no_wrap=column not in ("experiment", "answer"), overflow="fold")
+    width = max(len(name) for name in found)
     for name, line in sorted(found.items(), key=lambda item: item[1].finished):
         experiment, _, plan = name.rpartition("-")
-        table.add_row(experiment, plan, line.finished, f"{line.complete}/{line.planned}", escape(line.answer))
-    console.print(table)
+        told = f" {plan}{' ' * (width - len(name))}  {line.finished}  {line.complete}/{line.planned} trials"
+        # Longer than the terminal is wide, it is the terminal's to break: a name is to be copied whole.
+        console.print(Text.assemble((experiment, "bold"), told))
+        console.print(Padding.indent(Text(line.answer, style="dim", overflow="fold"), 2))
     return 0

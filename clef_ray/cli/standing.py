@@ -9,6 +9,9 @@ from typing import Literal
 from clef_ray.ablation import Arm, Outcome, Plan, Trial
 from clef_ray.report.rows import Cell, cell, estimates
 
+#: The metric that ranks arms, and which of its ends is the better one.
+Leading = tuple[str, Literal["maximize", "minimize"]]
+
 #: How many of the last failures are kept to be shown.
 FAILURES = 3
 
@@ -24,7 +27,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Best:
-    """The arm whose mean over its finished seeds leads in the first headline metric, and its headline metrics by name."""
+    """The arm whose mean over its finished seeds leads; by name the metric that it leads in, then the headline's."""
 
     arm: Arm
     cells: Mapping[str, Cell]
@@ -34,7 +37,7 @@ class Standing:
     """Is told what happens and when (`now`, seconds of any one clock).
 
     total: how many runs there are in all; it may change. slots: how many run at once. resources: what one run holds, e.g.
-    {"CPU": 2, "GPU": 0.5}. direction: which end of the first headline metric is the better one.
+    {"CPU": 2, "GPU": 0.5}. leading: what the arms are ranked by, a metric of results (a cost is none).
     """
 
     def __init__(
@@ -43,10 +46,12 @@ class Standing:
         total: int,
         slots: int,
         resources: Mapping[str, float],
-        direction: Literal["maximize", "minimize"],
+        leading: Leading,
     ) -> None:
         self.total, self.slots, self.resources = total, slots, resources
-        self.title, self.headline = plan.ablation.name, plan.ablation.headline
+        self.title = plan.ablation.name
+        self.lead, direction = leading
+        self.metrics = tuple(dict.fromkeys([self.lead, *plan.ablation.headline]))
         self.sign = 1.0 if direction == "maximize" else -1.0
         self.states: Counter[str] = Counter()
         self.running: dict[str, Running] = {}
@@ -89,9 +94,9 @@ class Standing:
         finished = self._finished.setdefault(arm.name, [])
         finished.append(outcome)
         own = estimates(arm, finished)
-        cells = {metric: cell(own, metric) for metric in self.headline}
+        cells = {metric: cell(own, metric) for metric in self.metrics}
         cells = {metric: found for metric, found in cells.items() if found.values}
-        if self.headline[0] in cells:
+        if self.lead in cells:
             self._leaders[arm.name] = Best(arm, cells)
 
     @property
@@ -106,9 +111,9 @@ class Standing:
 
     @property
     def best(self) -> Best | None:
-        """None before the first arm has the first headline metric."""
-        lead = self.headline[0]
-        return max(self._leaders.values(), key=lambda b: self.sign * b.cells[lead].mean, default=None)
+        """None before the first arm has the leading metric."""
+        arms = self._leaders.values()
+        return max(arms, key=lambda b: self.sign * b.cells[self.lead].mean, default=None)
 
     def left(self, now: float) -> float | None:
         """Seconds until the last run ends, if each takes as long as those before; None before the first has ended."""

@@ -8,17 +8,22 @@ from typing import Any
 from rich.console import Console
 
 from clef_ray.ablation import Outcome, Plan, Trial
-from clef_ray.cli.experiment import conduct, failures, known_in, recording
+from clef_ray.cli.experiment import Conducted, conduct, failures, known_in, recording
 from clef_ray.cli.launch import Launch, launch
 from clef_ray.cli.options import settings_of
 from clef_ray.cli.progress import Display
 from clef_ray.cluster.sweep import run_sweep
 from clef_ray.errors import ConfigError
 from clef_ray.report import Configuration, StudyView
-from clef_ray.search import Float, Int, Search, name_of
+from clef_ray.report.record import load
+from clef_ray.report.study import Gain
+from clef_ray.search import COSTS, Float, Int, Search, name_of
+from clef_ray.store import Store
 from clef_ray.studies.book import Book
 from clef_ray.studies.importance import importance
+from clef_ray.studies.rows import Row
 from clef_ray.tracking.registry import register
+from clef_ray.trial import run_store, seconds_of
 
 
 def search(declared: Search, arguments: argparse.Namespace, console: Console) -> int:
@@ -83,7 +88,8 @@ def _search(asked: Search, settings: Mapping[str, Any], ready: Launch) -> int:
 
     examples, empty = _examples(asked, ready.data, settings, smoke), planned(())
     total = asked.configurations * len(asked.seeds)
-    with recording(empty, examples[0], ready, total, asked.objectives[0].direction) as record:
+    leading = next(((o.metric, o.direction) for o in asked.objectives if o.metric not in COSTS), None)
+    with recording(empty, examples[0], ready, total, leading) as record:
         known = known_in(empty, ready.storage)
         book = Book.of_search(
             asked,
@@ -108,19 +114,34 @@ def _search(asked: Search, settings: Mapping[str, Any], ready: Launch) -> int:
                 retries=ready.arguments.retries,
             )
         best = book.best()
-        judged: list[Outcome] = []
-        if best:
-            winner = best[0]
-            ready.say(
-                f"\n[bold]The winner, {name_of(winner.number)}, with fresh seeds on the test patients[/]"
-            )
-            chosen = {winner.number: winner.params}
-            final = asked.final(chosen, ready.data, settings, smoke=smoke, data_name=named)
-            judged, lineage = conduct(final, ready)
-            _register(asked, winner.number, judged, lineage, ready)
+        final = _judge(asked, best[0], settings, ready) if best else None
         ready.say(f"\n[bold]{asked.question}[/]")
-        record.close(planned(book.trials()), book.outcomes, _view(asked, book, judged))
-    return 1 if failures(judged) or not best else 0
+        outcomes = [_with_seconds(o, ready.storage) for o in book.outcomes]
+        record.close(planned(book.trials()), outcomes, _view(asked, book, final, ready))
+    return 1 if final is None or failures(final.outcomes) else 0
+
+
+def _judge(asked: Search, winner: Row, settings: Mapping[str, Any], ready: Launch) -> Conducted:
+    """The winner and the default with fresh seeds on the test patients; the winner's first fresh seed is registered."""
+    name, arguments = name_of(winner.number), ready.arguments
+    ready.say(f"\n[bold]The winner, {name}, with fresh seeds on the test patients[/]")
+    chosen = {winner.number: winner.params}
+    plan = asked.final(chosen, ready.data, settings, smoke=arguments.smoke, data_name=arguments.data)
+    final = conduct(plan, ready)
+    # not the best of its seeds, which the test patients would have chosen
+    first = next(o for o in final.outcomes if o.trial.arm.name == name)
+    if first.state == "COMPLETE":
+        model = f"{asked.name}_smoke" if arguments.smoke else asked.name
+        told = {**final.lineage, "data": ready.folder}  # where the shards really are
+        version = register(ready.tracking, model, first, ready.storage, told, asked.headline)
+        ready.say(f"Registered as {model} version {version} in MLflow.")
+    return final
+
+
+def _with_seconds(outcome: Outcome, storage: str) -> Outcome:
+    """The study does not know what a run took that was stopped in an earlier process; the run's folder does."""
+    kept = seconds_of(run_store(storage, outcome.trial.run))
+    return replace(outcome, seconds={**kept, **outcome.seconds})
 
 
 class _Shrinking:
@@ -137,15 +158,15 @@ class _Shrinking:
         self.display.total(self.book.planned)
 
 
-def _view(asked: Search, book: Book, judged: Sequence[Outcome]) -> StudyView:
-    """The study as the report shows it. judged: the runs with fresh seeds, the winner's among them."""
+def _view(asked: Search, book: Book, final: Conducted | None, ready: Launch) -> StudyView:
+    """The study as the report shows it. final: the fresh seeds, None where nothing was found."""
     rows = tuple(
-        Configuration(r.number, r.state, r.params, r.values, r.standard_errors, r.reason) for r in book.rows()
+        Configuration(r.number, r.state, r.params, r.values, r.standard_errors, r.reason, r.feasible)
+        for r in book.rows()
     )
     shares, why = importance(book.uri, book.name)
-    best = tuple(row.number for row in book.best())
-    winner = [o for o in judged if o.trial.arm.name == name_of(best[0])] if best else []
-    return StudyView(
+    best, rule = tuple(row.number for row in book.best()), asked.stopping
+    view = StudyView(
         name=book.name,
         objectives=tuple((o.metric, o.direction) for o in asked.objectives),
         rows=rows,
@@ -153,15 +174,28 @@ def _view(asked: Search, book: Book, judged: Sequence[Outcome]) -> StudyView:
         importance=shares,
         importance_reason=why,
         best=best,
-        winner=tuple(winner),
+        stopping="" if rule.rule == "none" else f"{rule.rule} on {rule.metric}",
     )
+    if final is None:
+        return view
+    winner = name_of(best[0])
+    runs = tuple(o for o in final.outcomes if o.trial.arm.name == winner)
+    return replace(view, winner=runs, gain=_gains(asked, winner, final), judged=_judged(asked, ready))
 
 
-def _register(
-    asked: Search, number: int, judged: Sequence[Outcome], lineage: Mapping[str, str], ready: Launch
-) -> None:
-    """The winner's first fresh seed as a version in MLflow's registry: not the best of its seeds, which the test patients would have chosen."""
-    first = next(o for o in judged if o.trial.arm.name == name_of(number))
-    if first.state == "COMPLETE":
-        version = register(ready.tracking, asked.name, first, ready.storage, lineage, asked.headline)
-        ready.say(f"Registered as {asked.name} version {version} in MLflow.")
+def _gains(asked: Search, winner: str, final: Conducted) -> tuple[Gain, ...]:
+    """The winner minus the default, per objective that the comparison of the fresh seeds has."""
+    cells = next(row.cells for row in final.comparison.rows if row.arm.name == winner)
+    gains = []
+    for metric in (o.metric for o in asked.objectives):
+        if metric in cells and (d := cells[metric].difference) is not None:
+            low, high = (d.seeds.low, d.seeds.high) if d.seeds else (None, None)
+            gains.append(Gain(metric, d.value, low, high, d.mark, final.report.rpartition("/")[2]))
+    return tuple(gains)
+
+
+def _judged(asked: Search, ready: Launch) -> int:
+    """How many different winners the test patients of these data have judged."""
+    reports = Store(ready.storage).child("reports")
+    finals = [reports.child(name) for name in reports.list() if name.startswith(f"{asked.name}_final-")]
+    return sum(load(folder, ready.storage).plan.data == ready.data for folder in finals)

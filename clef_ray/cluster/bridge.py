@@ -5,7 +5,7 @@ that there is one record of what runs. Tune keeps no state of its own that is ev
 """
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,9 +18,9 @@ from ray.tune.search import Searcher
 
 from clef_ray.ablation import Outcome, Plan, Trial
 from clef_ray.cluster.interrupt import Interrupts
-from clef_ray.errors import ClefRayError
+from clef_ray.errors import ClefRayError, StorageError
 from clef_ray.train.loop import history_so_far
-from clef_ray.trial import load_outcome, run_store
+from clef_ray.trial import keep_seconds, load_outcome, run_store
 
 #: What an epoch reports beside its losses.
 _EPOCH = ("epoch", "lr", "records_per_second", "seconds", "temperature", "valid/", "embedding/", "loss")
@@ -96,16 +96,27 @@ class Bridge:
     _seconds: dict[str, float] = field(default_factory=dict)
     _stopped: dict[str, str] = field(default_factory=dict)
     _tries: Counter[str] = field(default_factory=Counter)
+    _wall: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def draw(self) -> Trial | None:
+        """What will run first; None where nothing is left to run. Asking is what books the runs that the store holds already."""
+        trial = self._next()
+        if trial is not None:
+            self._again.append(trial)
+        return trial
 
     def ask(self, key: str) -> Trial | None:
         """The trial that starts now under Tune's name `key`; None where there is none now."""
         with self._remembered():
-            trial = self._again.pop(0) if self._again else self.agenda.next()
-            if trial is None:
-                if not self.running and not self.agenda.finished:
-                    raise ClefRayError("nothing runs and the study names no next run: it would wait for ever")
-                return None
-        self.running[key] = trial
+            trial = self._next()
+        if trial is not None:
+            self.running[key] = trial
+        return trial
+
+    def _next(self) -> Trial | None:
+        trial = self._again.pop(0) if self._again else self.agenda.next()
+        if trial is None and not self.running and not self.agenda.finished:
+            raise ClefRayError("nothing runs and the study names no next run: it would wait for ever")
         return trial
 
     @property
@@ -140,36 +151,53 @@ class Bridge:
         """Tune says that the trial has come to its end."""
         if key not in self.running:  # tried again under another name
             return
-        trial, wall = self.running[key], time.perf_counter() - self._begun[key]
+        trial = self.running[key]
         if reason := self._stopped.get(key):
             history = history_so_far(run_store(self.storage, trial.run))
-            seconds = {"wall": wall, "pretrain": sum(epoch["seconds"] for epoch in history)}
+            seconds = {"pretrain": sum(epoch["seconds"] for epoch in history)}
             self._end(key, Outcome(trial, "PRUNED", history=history, seconds=seconds, reason=reason))
             return
         outcome = load_outcome(trial, self.plan.tasks, self.plan.data, self.storage, self.plan.split)
         if outcome is None:
             self.fail(key, "ended without a result")
             return
-        evaluated = {"evaluate": self._seconds[key]} if key in self._seconds else {}
-        self._end(key, replace(outcome, seconds={**outcome.seconds, **evaluated, "wall": wall}))
+        evaluated = outcome.seconds.get("evaluate", 0.0) + self._seconds.get(key, 0.0)
+        self._end(key, replace(outcome, seconds={**outcome.seconds, "evaluate": evaluated}))
 
     def fail(self, key: str, reason: str) -> None:
         """The trial broke off: tried again, or reported."""
         trial = self.running[key]
         name, _, text = reason.removeprefix("clef_ray.errors.").partition(": ")
         ours = reason.startswith("clef_ray.errors.")
+        lost = not (ours and name in _FINAL)
         mark = trial.run.fingerprint()
         self._tries[mark] += 1
-        if self._tries[mark] <= self.retries and not (ours and name in _FINAL):
+        if lost and self._tries[mark] <= self.retries:
+            self._spend(key)
             del self.running[key]
             self._again.append(trial)
             return
-        self._end(key, Outcome(trial, "FAILED", reason=text if ours else reason))
+        told = text if ours else reason
+        self._end(key, Outcome(trial, "FAILED", reason=told, lost=lost))
+        if ours and name == "StorageError":  # every other run would meet it too
+            with self._remembered():
+                raise StorageError(f"{told}. What is finished is kept: the same command goes on.")
+
+    def _spend(self, key: str) -> float:
+        """Seconds that this run has taken in this process, all tries together."""
+        mark = self.running[key].run.fingerprint()
+        self._wall[mark] += time.perf_counter() - self._begun[key]
+        return self._wall[mark]
 
     def _end(self, key: str, outcome: Outcome) -> None:
+        mark, before = outcome.trial.run.fingerprint(), outcome.seconds.get("wall", 0.0)
+        seconds = {**outcome.seconds, "wall": before + self._spend(key)}
+        outcome = replace(outcome, seconds=seconds)
         del self.running[key]
-        self.ended[outcome.trial.run.fingerprint()] = outcome
+        self.ended[mark] = outcome
         with self._remembered():
+            if outcome.state != "FAILED":
+                keep_seconds(run_store(self.storage, outcome.trial.run), seconds)
             self.agenda.end(outcome)
             for watcher in self.watchers:
                 watcher.end(outcome)

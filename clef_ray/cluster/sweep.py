@@ -90,10 +90,10 @@ def run_sweep(
     folder, storage = Store(folder).path(), Store(storage).path()
     Store(storage).check_writable()
     missing = [t for t in plan.unique() if _found(t, plan, storage) is None]
-    runs = [t.run for t in missing] or list(specimens)
     with interruptible() as interrupts:
         bridge = Bridge(plan, agenda or List(missing), storage, watchers, interrupts, retries)
-        if not bridge.finished:
+        if (first := bridge.draw()) is not None:
+            runs = [first.run, *(t.run for t in missing), *specimens]
             at_once = check(request).concurrent
             _tune(_work(plan, runs, folder, storage, request), bridge, at_once)
     return collect(plan, storage, bridge.ended)
@@ -163,7 +163,7 @@ def _tune(work: Work, bridge: Bridge, at_once: int) -> None:
         with _quiet():
             try:
                 tuner.fit()
-            except RuntimeError:
+            except (RuntimeError, tune.TuneError):
                 if bridge.error is not None:  # Tune hands on a callback's error as text only
                     raise bridge.error from None
                 raise

@@ -107,7 +107,7 @@ def compare(plan: Plan, outcomes: Sequence[Outcome], study: StudyView | None = N
     checks = _checks(ablation, rows, by_arm)
     pairs |= {(check.control, check.reference, ablation.headline[0]) for check in checks}
     if study is None:
-        answer = wording.answer(ablation, trends)
+        answer = wording.answer(ablation, rows, trends)
         gaps = wording.gaps(rows)
     else:
         answer = findings.answer(study, rows, plan.split)

@@ -12,19 +12,27 @@ KINDS = ("pretrain", "evaluate", "wall")
 @dataclass(frozen=True)
 class Cost:
     """runs: those that were trained for it; mean: kind of `KINDS` -> mean seconds over the runs that measured it; total: their sum;
-    hours: resource ("CPU", "GPU") -> hours held, empty where the resources of a run are not known.
+    unknown: kind -> runs that did not measure it, where there are any (evaluation: of those that finished).
+
+    hours: resource ("CPU", "GPU") -> hours held, as far as they are known; empty where the resources of a run or all times are not.
     """
 
     runs: int
     mean: Mapping[str, float]
     total: Mapping[str, float]
+    unknown: Mapping[str, int]
     hours: Mapping[str, float]
+
+    @property
+    def partial(self) -> bool:
+        """Whether more hours were held than are known."""
+        return "pretrain" in self.unknown or "evaluate" in self.unknown
 
 
 @dataclass(frozen=True)
 class Costs:
-    """arms: by name; all: the whole experiment's; stopped: how many of its runs were stopped early; stopped_share: of all seconds
-    of pretraining, 0..1.
+    """arms: by name; all: the whole experiment's; stopped: how many of its runs were stopped early; stopped_share: of all known
+    seconds of pretraining, 0..1.
     """
 
     arms: Mapping[str, Cost]
@@ -42,18 +50,33 @@ def costs(plan: Plan, outcomes: Sequence[Outcome], resources: Mapping[str, float
     names = dict.fromkeys(t.arm.name for t in plan.trials)
     arms = {name: _cost([o for o in own if o.trial.arm.name == name], resources) for name in names}
     stopped = [o for o in own if o.state == "PRUNED"]
-    trained = sum(o.seconds.get("pretrain", 0.0) for o in own)
-    lost = sum(o.seconds.get("pretrain", 0.0) for o in stopped)
-    return Costs(arms, _cost(own, resources), len(stopped), lost / trained if trained else 0.0)
+    whole = _cost(own, resources)
+    trained, lost = (cost.total.get("pretrain", 0.0) for cost in (whole, _cost(stopped, resources)))
+    return Costs(arms, whole, len(stopped), lost / trained if trained else 0.0)
 
 
 def _cost(outcomes: Sequence[Outcome], resources: Mapping[str, float]) -> Cost:
-    kinds = {kind: [o.seconds[kind] for o in outcomes if kind in o.seconds] for kind in KINDS}
+    times = [_seconds(o) for o in outcomes]
+    kinds = {kind: [seconds[kind] for seconds in times if kind in seconds] for kind in KINDS}
     measured = {kind: seconds for kind, seconds in kinds.items() if seconds}
+    asked = {kind: len(outcomes) for kind in KINDS} | {
+        "evaluate": sum(o.state == "COMPLETE" for o in outcomes)
+    }
+    unknown = {kind: count - len(kinds[kind]) for kind, count in asked.items()}
     busy = sum(map(sum, (kinds["pretrain"], kinds["evaluate"])))
+    timed = kinds["pretrain"] or not outcomes
     return Cost(
         len(outcomes),
         {kind: fmean(seconds) for kind, seconds in measured.items()},
         {kind: sum(seconds) for kind, seconds in measured.items()},
-        {name: busy * amount / 3600 for name, amount in resources.items() if amount},
+        {kind: count for kind, count in unknown.items() if count > 0},
+        {name: busy * amount / 3600 for name, amount in resources.items() if amount and timed},
     )
+
+
+def _seconds(outcome: Outcome) -> Mapping[str, float]:
+    """Its times; a run that broke off spent all that it took on pretraining, where nothing says how much."""
+    seconds = outcome.seconds
+    if outcome.state == "COMPLETE" or "wall" not in seconds:
+        return seconds
+    return {"pretrain": seconds["wall"], **seconds}

@@ -3,40 +3,62 @@
 from collections.abc import Mapping, Sequence
 
 from clef_ray.config import SplitName
-from clef_ray.report.rows import Cell, Row, cell, estimates
-from clef_ray.report.study import Configuration, StudyView
-from clef_ray.report.wording import number
+from clef_ray.report.rows import Cell, Interval, Row, cell, estimates
+from clef_ray.report.study import Configuration, Gain, StudyView
+from clef_ray.report.wording import counted, half, number, signed, were, with_interval
 
 _PATIENTS = {"official": "test patients", "selection": "validation patients"}
 
 
 def answer(study: StudyView, rows: Sequence[Row], split: SplitName) -> str:
     """Which configuration was found, with its interval; and the winner's result with fresh seeds. One sentence."""
-    ranked = study.ranked()
+    ranked, tried = study.ranked(), counted(len(study.rows), "configuration")
     if not ranked:
-        return f"No answer yet: none of {len(study.rows)} configurations has finished."
+        return f"No answer yet: none of {tried} has finished."
+    if not study.best:
+        return f"No answer: of {tried} {len(ranked)} finished, and none of these keeps the limits."
     best, metric = ranked[0], study.metric
     found = next((row.cells.get(metric) for row in rows if row.arm.name == best.arm), None)
-    reached = _with_interval(found) if found else number(best.values[metric])
+    reached = with_interval(found) if found else number(best.values[metric])
     patients = f"on the {_PATIENTS[split]}"
     if len(study.objectives) > 1:
         aims = " and ".join(name for name, _ in study.objectives)
-        on = "1 configuration is" if len(study.best) == 1 else f"{len(study.best)} configurations are"
-        text = f"{on} on the Pareto front of {aims}, of {len(study.rows)} that were tried; {best.arm} on it reaches {metric} {reached} {patients}"
+        on = f"{counted(len(study.best), 'configuration')} {'is' if len(study.best) == 1 else 'are'}"
+        text = f"{on} on the Pareto front of {aims}, of {len(study.rows)} that {were(len(study.rows))} tried; {best.arm} on it reaches {metric} {reached} {patients}"
     else:
-        text = f"{best.arm} is the best of {len(study.rows)} configurations: {metric} {reached} {patients}"
-    own = winner_cells(study, [metric]).get(metric)
-    if own is None:
-        return f"{text}."
-    return f"{text}; retrained with fresh seeds and judged once on the test patients it reaches {_with_interval(own)}."
+        text = f"{best.arm} is the best of {tried}: {metric} {reached} {patients}"
+    if best.number == 0:
+        text += f"; it is the default, which was not beaten in {metric}"
+    return f"{text}{_final(study)}."
+
+
+def _final(study: StudyView) -> str:
+    """What the winner reached with fresh seeds, in the first objective that is a result; nothing where it was not judged."""
+    judged = winner_cells(study, [metric for metric, _ in study.objectives])
+    if not judged:
+        return ""
+    metric, found = next(iter(judged.items()))
+    named = "" if metric == study.metric else f"{metric} "
+    gained = next((f", {gain_in_words(gain)}" for gain in study.gain if gain.metric == metric), "")
+    return f"; retrained with fresh seeds and judged on the test patients it reaches {named}{with_interval(found)}{gained}"
+
+
+def gain_in_words(gain: Gain) -> str:
+    """`+0.012 ± 0.010 against the default ▲`: the sign is the difference's, the mark that of both intervals."""
+    if gain.low is None or gain.high is None:
+        return f"{signed(gain.value)} against the default (one seed, no interval)"
+    sure = gain.mark or "(undetermined: not both intervals exclude 0)"
+    return f"{signed(gain.value)} {half(Interval(gain.low, gain.high))} against the default {sure}"
 
 
 def caveats(study: StudyView) -> tuple[str, ...]:
     """What a reader of a sweep must know before believing its best value."""
-    notes = []
-    if study.ranked():
+    notes, tried = [], counted(len(study.rows), "configuration")
+    finished = study.count("COMPLETE")
+    broken = sum(row.state == "COMPLETE" and not row.feasible for row in study.rows)
+    if study.best and finished - broken > 1:
         notes.append(
-            f"The best of {study.count('COMPLETE')} finished configurations is partly the luckiest: its value on the patients it was chosen on "
+            f"The best of {finished - broken} finished configurations is partly the luckiest: its value on the patients it was chosen on "
             "is too good. "
             + (
                 "The fresh seeds on the test patients are the result."
@@ -44,13 +66,38 @@ def caveats(study: StudyView) -> tuple[str, ...]:
                 else "Judge it with fresh seeds on the test patients before you use the number."
             )
         )
-    if stopped := study.count("PRUNED"):
+    if study.judged > 1:
         notes.append(
-            f"{stopped} of {len(study.rows)} configurations were stopped early by a rule and never judged whole; a slow starter may be among them."
+            f"The test patients have been used {study.judged} times: so many winners of this study have been judged on them. Whoever chooses "
+            "among these results chooses on the test patients."
         )
+    if broken:
+        verb = "breaks" if broken == 1 else "break"
+        notes.append(
+            f"{broken} of {counted(finished, 'finished configuration')} {verb} a limit and could not be chosen."
+        )
+    if stopped := study.count("PRUNED"):
+        notes.append(f"{stopped} of {tried} {were(stopped)} stopped early {_overlooked(study)}")
+        if study.importance:
+            notes.append("The importance of the settings is over the configurations that were not stopped.")
     if failed := study.count("FAIL"):
-        notes.append(f"{failed} of {len(study.rows)} configurations failed; their reasons are below.")
+        reasons = "its reason is" if failed == 1 else "their reasons are"
+        notes.append(f"{failed} of {tried} failed; {reasons} below.")
     return tuple(notes)
+
+
+def _overlooked(study: StudyView) -> str:
+    """What early stopping may have missed."""
+    rule, others = "by a rule", ""
+    if study.stopping:
+        rule = f"({study.stopping})"
+        aims = [metric for metric, _ in study.objectives if not study.stopping.endswith(f" on {metric}")]
+        others = (
+            f", and so may one that is good in {' or '.join(aims)}: the rule did not look at that"
+            if aims
+            else ""
+        )
+    return f"{rule} and never judged whole; a slow starter may be among them{others}."
 
 
 def winner_cells(study: StudyView, metrics: Sequence[str]) -> Mapping[str, Cell]:
@@ -66,10 +113,3 @@ def front(study: StudyView) -> list[Configuration]:
     """The configurations that were found, ordered by the first objective's value."""
     found = [row for row in study.ranked() if row.number in study.best]
     return sorted(found, key=lambda row: row.values.get(study.metric, 0.0))
-
-
-def _with_interval(found: Cell) -> str:
-    n = len(found.values)
-    if found.seeds is None:
-        return f"{number(found.mean)} (one seed, no interval over seeds)"
-    return f"{number(found.mean)} (95 % t interval over {n} seeds {number(found.seeds.low)} to {number(found.seeds.high)})"

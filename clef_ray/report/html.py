@@ -13,11 +13,11 @@ from clef_ray.ablation import Outcome, Plan
 from clef_ray.config import flatten, to_dict
 from clef_ray.report._style import Drawing, svg
 from clef_ray.report.comparison import Comparison
-from clef_ray.report.costs import costs
+from clef_ray.report.costs import KINDS, costs
 from clef_ray.report.findings import front, winner_cells
 from clef_ray.report.record import Report
 from clef_ray.report.rows import Interval
-from clef_ray.report.wording import LEGEND, half, number, signed
+from clef_ray.report.wording import LEGEND, counted, half, number, signed, were
 
 _DATA = ("data", "dataset", "data_fingerprint")
 _CODE = ("git_commit", "clef-ray")
@@ -40,6 +40,8 @@ def page(report: Report, comparison: Comparison, drawings: Sequence[Drawing]) ->
         "half": half,
         "duration": _duration,
         "text": _text,
+        "counted": counted,
+        "were": were,
     }
     environment.filters |= filters
     plan, outcomes, lineage, study = report.plan, report.outcomes, report.lineage, report.study
@@ -58,6 +60,7 @@ def page(report: Report, comparison: Comparison, drawings: Sequence[Drawing]) ->
         metrics=_other_metrics(comparison),
         classes=_classes(comparison),
         costs=costs(plan, outcomes, report.resources or {}),
+        kinds=dict(zip(KINDS, ("pretraining", "evaluation", "wall time"), strict=True)),
         failed=[o for o in outcomes if o.state == "FAILED"],
         stopped=[o for o in outcomes if o.state == "PRUNED"],
         notes=_notes(outcomes),
@@ -65,6 +68,7 @@ def page(report: Report, comparison: Comparison, drawings: Sequence[Drawing]) ->
         common=common,
         study=study,
         front=front(study) if study else [],
+        broken=any(not row.feasible for row in study.rows) if study else False,
         winner=winner_cells(study, plan.ablation.headline) if study else {},
     )
 

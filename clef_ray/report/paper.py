@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from clef_ray.report.comparison import Comparison
 from clef_ray.report.rows import Cell, Row
-from clef_ray.report.wording import half, number, signed
+from clef_ray.report.wording import counted, half, number, signed
 
 _ARROWS = {"▲": r"$\uparrow$", "▼": r"$\downarrow$", "": ""}
 _LATEX = str.maketrans(
@@ -30,7 +30,7 @@ def caption(comparison: Comparison) -> str:
     return (
         f"{comparison.ablation.question} Mean over n training seeds, ± half of its 95 % t interval over seeds. Differences are to "
         f"{comparison.ablation.base} on the same seeds; an arrow marks those whose two 95 % intervals, over seeds and over resampled "
-        f"patients, both exclude 0 ({comparison.comparisons} differences, not corrected for multiple comparisons)."
+        f"patients, both exclude 0 ({counted(comparison.comparisons, 'difference')}, not corrected for multiple comparisons)."
     )
 
 

@@ -12,7 +12,7 @@ from clef_ray.ablation import Ablation, Arm, Outcome, Plan, Trial
 from clef_ray.config import Run, Spec, SplitName, from_dict, spec, to_dict
 from clef_ray.errors import DataError
 from clef_ray.registry import TASKS
-from clef_ray.report.study import Configuration, StudyView
+from clef_ray.report.study import Configuration, Gain, StudyView
 from clef_ray.store import Store
 from clef_ray.trial import load_outcome
 
@@ -156,5 +156,6 @@ def _study(values: Mapping[str, Any], plan: Plan, folder: Store, storage: str) -
             "best": tuple(values["best"]),
             "logarithmic": tuple(values["logarithmic"]),
             "winner": tuple(o for o in winner if o is not None),
+            "gain": tuple(Gain(**gain) for gain in values.get("gain", ())),
         }
     )

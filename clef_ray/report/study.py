@@ -14,7 +14,8 @@ State = Literal["COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"]
 class Configuration:
     """One configuration of a sweep. number: n of its arm c<n>; params: dotted setting -> value, without those that a condition switches off.
 
-    values: objective -> mean over seeds; standard_errors: of those means, where there are several seeds; reason: why it failed or stopped.
+    values: objective -> mean over seeds; standard_errors: of those means, where there are several seeds; reason: why it failed or stopped;
+    feasible: whether it keeps the sweep's limits.
     """
 
     number: int
@@ -23,6 +24,7 @@ class Configuration:
     values: Mapping[str, float] = field(default_factory=dict)
     standard_errors: Mapping[str, float] = field(default_factory=dict)
     reason: str | None = None
+    feasible: bool = True
 
     @property
     def arm(self) -> str:
@@ -31,13 +33,32 @@ class Configuration:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """What the search was worth: the winner minus the default in one objective, over the same fresh seeds on the test patients.
+
+    low, high: 95 % t interval over seeds, None where there is none; mark: as `Difference.mark`; report: the folder of the final's report.
+    """
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    mark: str
+    report: str
+
+
+@dataclass(frozen=True)
 class StudyView:
     """A study to be shown. objectives: (metric, "maximize" or "minimize"), the first one leads; rows: every configuration, by number.
     logarithmic: the settings that were drawn on a logarithmic scale.
 
     importance: setting -> share of the first objective's variance, with the most important first or empty, and then importance_reason says
-    why. best: numbers of the configurations that were found, the one that won first (several objectives: the Pareto front). winner: its
-    runs with fresh seeds, judged on the test patients; empty where there are none.
+    why. best: numbers of the configurations that were found, the one that won first (several objectives: the Pareto front); none where no
+    finished one keeps the limits. winner: its runs with fresh seeds, judged on the test patients; empty where there are none. gain: per
+    objective that the test patients have, empty where the winner is the default (configuration 0).
+
+    stopping: the rule that stopped runs early and what it looked at, e.g. "asha on valid/rsa", empty where there was none. judged: how many
+    different winners of this study have been judged on the test patients.
     """
 
     name: str
@@ -48,6 +69,9 @@ class StudyView:
     importance_reason: str = ""
     best: tuple[int, ...] = ()
     winner: tuple[Outcome, ...] = ()
+    gain: tuple[Gain, ...] = ()
+    stopping: str = ""
+    judged: int = 0
 
     @property
     def metric(self) -> str:
@@ -65,7 +89,7 @@ class StudyView:
         return sum(row.state == state for row in self.rows)
 
     def ranked(self) -> list[Configuration]:
-        """Finished configurations: those that were found, in their order, then by the first objective."""
+        """Finished configurations: those that were found, in their order, then by the first objective; last those that break a limit."""
         found = {number: place for place, number in enumerate(self.best)}
         sign = -1.0 if self.objectives[0][1] == "maximize" else 1.0
         finished = [row for row in self.rows if row.state == "COMPLETE"]
@@ -73,6 +97,7 @@ class StudyView:
             finished,
             key=lambda row: (
                 found.get(row.number, len(found)),
+                not row.feasible,
                 sign * row.values.get(self.metric, math.inf * sign),
             ),
         )

@@ -11,11 +11,12 @@ from matplotlib.lines import Line2D
 from clef_ray.report._style import COLOURS, GREY, Drawing, canvas, panels, tidy
 from clef_ray.report.findings import front
 from clef_ray.report.study import Configuration, StudyView
-from clef_ray.report.wording import number
+from clef_ray.report.wording import counted, number
 
 _FOUND, _STOPPED = COLOURS[1], COLOURS[4]
 _COLUMNS = 3
 _EDGE = 0.03  # of the axes' height: where configurations without a value stand
+_NONE = "none keeps the limits"
 
 
 def study_figures(study: StudyView) -> list[Drawing]:
@@ -25,20 +26,22 @@ def study_figures(study: StudyView) -> list[Drawing]:
 
 
 def progress(study: StudyView) -> Drawing | None:
-    """The first objective of each finished configuration over its number, and the best so far; None where none finished."""
+    """The first objective of each finished configuration over its number, and the best so far that keeps the limits; None where none finished."""
     done = [row for row in study.rows if study.metric in row.values and row.state == "COMPLETE"]
     if not done:
         return None
     figure, axes = canvas(3.2)
     better = max if study.objectives[0][1] == "maximize" else min
-    best = list(accumulate((row.values[study.metric] for row in done), better))
+    kept = [row for row in done if row.feasible]
+    best = list(accumulate((row.values[study.metric] for row in kept), better))
     _points(axes, [row.number for row in done], done, study)
-    axes.step([row.number for row in done], best, where="post", color=_FOUND, linewidth=1.6)
+    axes.step([row.number for row in kept], best, where="post", color=_FOUND, linewidth=1.6)
     axes.set_xlabel("configuration")
     axes.set_ylabel(study.metric)
     step = Line2D([], [], color=_FOUND, linewidth=1.6, label="best so far")
-    axes.legend(handles=[_dot("finished ± standard error"), step], **_BELOW)
-    alt = f"{study.metric} of {len(done)} finished configurations in their order; the best so far goes from {number(best[0])} to {number(best[-1])}."
+    axes.legend(handles=[*_dots(done), *([step] if kept else [])], **_BELOW)
+    reached = f"the best so far goes from {number(best[0])} to {number(best[-1])}" if kept else _NONE
+    alt = f"{study.metric} of {counted(len(done), 'finished configuration')} in their order; {reached}."
     return Drawing("progress of the sweep", alt, figure)
 
 
@@ -51,25 +54,19 @@ def pareto(study: StudyView) -> Drawing | None:
     if not done:
         return None
     figure, axes = canvas(3.8)
-    axes.scatter(
-        [row.values[second] for row in done],
-        [row.values[first] for row in done],
-        s=18,
-        color=GREY,
-        alpha=0.5,
-        linewidths=0,
-    )
+    _points(axes, [row.values[second] for row in done], done, study)
     best = front(study)
-    axes.plot(
-        [row.values[second] for row in best],
-        [row.values[first] for row in best],
-        color=_FOUND,
-        marker="o",
-        markersize=6,
-        linewidth=1.4,
-    )
+    if best:
+        axes.plot(
+            [row.values[second] for row in best],
+            [row.values[first] for row in best],
+            color=_FOUND,
+            marker="o",
+            markersize=6,
+            linewidth=1.4,
+        )
     for row in {
-        row.number: row for row in (best[0], best[-1])
+        row.number: row for row in (*best[:1], *best[-1:])
     }.values():  # more names would cover one another
         axes.annotate(
             row.arm,
@@ -81,11 +78,12 @@ def pareto(study: StudyView) -> Drawing | None:
     axes.set_xlabel(second)
     axes.set_ylabel(first)
     line = Line2D([], [], color=_FOUND, marker="o", label="Pareto front")
-    axes.legend(handles=[_dot("finished"), line], **_BELOW)
+    axes.legend(handles=[*_dots(done), *([line] if best else [])], **_BELOW)
     points = ", ".join(
         f"{row.arm} {number(row.values[first])} at {number(row.values[second])}" for row in best
     )
-    return Drawing("Pareto front", f"{first} against {second}. On the front: {points}.", figure)
+    told = f"On the front: {points}" if best else _NONE.capitalize()
+    return Drawing("Pareto front", f"{first} against {second}. {told}.", figure)
 
 
 def importance(study: StudyView) -> Drawing | None:
@@ -125,7 +123,7 @@ def slices(study: StudyView) -> Drawing | None:
         axes.set_visible(False)
     for row in grid:
         row[0].set_ylabel(study.metric)
-    _legend(figure)
+    _legend(figure, study)
     states = f"{study.count('COMPLETE')} finished, {study.count('PRUNED')} stopped early, {study.count('FAIL')} failed"
     return Drawing("each setting by itself", f"{study.metric} over {', '.join(names)}: {states}.", figure)
 
@@ -157,13 +155,16 @@ def _slice(axes: Axes, name: str, study: StudyView) -> None:
 
 
 def _points(axes: Axes, x: Sequence[float], rows: Sequence[Configuration], study: StudyView) -> None:
-    """A dot per configuration with its standard error; those that were found in vermilion."""
-    for found, colour, layer in ((False, GREY, 2), (True, _FOUND, 4)):
-        own = [
-            (place, row) for place, row in zip(x, rows, strict=True) if (row.number in study.best) is found
-        ]
+    """A dot per configuration with its standard error; those that were found in vermilion, those that break a limit as rings."""
+    kinds: dict[str, list[tuple[float, Configuration]]] = {"kept": [], "broken": [], "found": []}
+    for place, row in zip(x, rows, strict=True):
+        kind = "found" if row.number in study.best else "kept" if row.feasible else "broken"
+        kinds[kind].append((place, row))
+    for kind, own in kinds.items():
         if not own:
             continue
+        found = kind == "found"
+        colour, layer = (_FOUND, 4) if found else (GREY, 2)
         places, means = [place for place, _ in own], [row.values[study.metric] for _, row in own]
         errors = [row.standard_errors.get(study.metric, 0.0) for _, row in own]
         low, high = ([m + sign * e for m, e in zip(means, errors, strict=True)] for sign in (-1, 1))
@@ -172,24 +173,31 @@ def _points(axes: Axes, x: Sequence[float], rows: Sequence[Configuration], study
             places,
             means,
             s=30 if found else 12,
-            color=colour,
+            facecolors="none" if kind == "broken" else colour,
+            edgecolors=colour,
             alpha=1 if found else 0.6,
-            linewidths=0,
+            linewidths=0.8 if kind == "broken" else 0,
             zorder=layer,
         )
 
 
-def _dot(label: str) -> Line2D:
-    return Line2D([], [], color=GREY, marker="o", linestyle=" ", markersize=4, label=label)
+def _dots(rows: Sequence[Configuration]) -> list[Line2D]:
+    """What the dots of these configurations mean, for the legend."""
+    broken = any(row.state == "COMPLETE" and not row.feasible for row in rows)
+    fills = {"finished ± standard error": GREY, **({"breaks a limit": "none"} if broken else {})}
+    return [
+        Line2D([], [], color=GREY, markerfacecolor=fill, marker="o", linestyle=" ", markersize=4, label=label)
+        for label, fill in fills.items()
+    ]
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, study: StudyView) -> None:
     marks = ((_FOUND, "o", "best"), (_STOPPED, "v", "stopped early"), (COLOURS[3], "x", "failed"))
     handles = [
         Line2D([], [], color=c, marker=m, linestyle=" ", markersize=5, label=text) for c, m, text in marks
     ]
     figure.legend(
-        handles=[_dot("finished ± standard error"), *handles],
+        handles=[*_dots(study.rows), *handles],
         loc="outside lower center",
         ncols=4,
         frameon=False,

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from clef_ray.report.comparison import Comparison
 from clef_ray.report.rows import Interval, Row
-from clef_ray.report.wording import LEGEND, half, number, signed
+from clef_ray.report.wording import LEGEND, counted, half, number, signed
 
 _VALUE = 18  # characters of a value with its interval and mark, and the column's frame
 _TEXT = 100
@@ -22,7 +22,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     width = min(_TEXT, console.width)
     if len(comparison.leading) < len(comparison.rows):
         others = len(comparison.rows) - len(comparison.leading)
-        console.print(Text(f"{others} other configurations are in the report.", style="dim"), width=width)
+        told = f"{counted(others, 'other configuration')} {'is' if others == 1 else 'are'} in the report."
+        console.print(Text(told, style="dim"), width=width)
     legend = (
         f"± : half of the 95 % t interval over seeds. Second line: minus {comparison.ablation.base}. {LEGEND}"
     )

@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from clef_ray.ablation import Outcome
 from clef_ray.report._style import COLOURS, DASHES, GREY, Drawing, panels, tidy
+from clef_ray.report.wording import counted
 
 #: Arms of a family that are told apart, by colour and dash; more than these are drawn alike.
 _MOST_ARMS = 24
@@ -75,4 +76,5 @@ def _alt(families: dict[str, list[Outcome]]) -> str:
         parts.append(
             f"{family or 'controls'}: from {first:.3f} after the first epoch to {last:.3f} after the last"
         )
-    return f"Training loss, mean over {sum(map(len, families.values()))} runs. {'; '.join(parts)}."
+    over = counted(sum(map(len, families.values())), "run")
+    return f"Training loss, mean over {over}. {'; '.join(parts)}."

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 
 from clef_ray.ablation import Ablation, Plan
-from clef_ray.report.rows import Check, Difference, Interval, Row, Trend
+from clef_ray.report.rows import Cell, Check, Difference, Interval, Row, Trend
 
 LEGEND = (
     "▲ above / ▼ below the base arm where both 95 % intervals of the paired difference exclude 0: the t interval over seeds and the patient "
@@ -27,9 +27,38 @@ def half(interval: Interval | None) -> str:
     return f"± {number((interval.high - interval.low) / 2)}" if interval else ""
 
 
-def answer(ablation: Ablation, trends: Sequence[Trend]) -> str:
-    """Does the first headline metric change along the axis within each family, or differ between a family's categories? One sentence."""
+def with_interval(cell: Cell) -> str:
+    """The mean and, in brackets, its interval over seeds."""
+    if cell.seeds is None:
+        return f"{number(cell.mean)} (one seed, no interval over seeds)"
+    interval = f"{number(cell.seeds.low)} to {number(cell.seeds.high)}"
+    return f"{number(cell.mean)} (95 % t interval over {len(cell.values)} seeds {interval})"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def were(count: int) -> str:
+    """The verb of so many."""
+    return "was" if count == 1 else "were"
+
+
+def answer(ablation: Ablation, rows: Sequence[Row], trends: Sequence[Trend]) -> str:
+    """Does the first headline metric change along the axis within each family, or differ between a family's categories? One sentence.
+
+    Of a single arm: what it reaches.
+    """
     metric = ablation.headline[0]
+    if len(rows) == 1:
+        (row,) = rows
+        found = (
+            f"its {metric} is {with_interval(row.cells[metric])}"
+            if metric in row.cells
+            else f"it has no {metric}"
+        )
+        return f"Nothing to compare with: {row.arm.name} is the only arm; {found}."
     if not any(trend.differences for trend in trends):
         return f"No answer yet: no two arms of one family have {metric} on the same seed."
     parts: list[str] = []
@@ -78,10 +107,13 @@ def gaps(rows: Sequence[Row]) -> tuple[str, ...]:
     notes = []
     if failed or missing:
         notes.append(
-            f"{failed} failed and {missing} missing of {planned} trials; every number rests on the others."
+            f"{failed} failed and {missing} missing of {counted(planned, 'trial')}; every number rests on the others."
         )
     if pruned:
-        notes.append(f"{pruned} of {planned} trials were stopped early and have no results.")
+        have = "has" if pruned == 1 else "have"
+        notes.append(
+            f"{pruned} of {counted(planned, 'trial')} {were(pruned)} stopped early and {have} no results."
+        )
     return tuple(notes)
 
 
@@ -102,10 +134,11 @@ def caveats(
             f"Not shown to be below {_by_reference(plan.ablation.headline[0], alike)}. Where a control keeps up, the metric cannot "
             "tell at this budget whether what the control lacks matters, and differences between the other arms say little."
         )
-    notes.append(
-        f"{comparisons} differences were looked at, without correction for multiple comparisons: where nothing differs, an interval over seeds "
-        "still excludes 0 about once in 20 (both intervals together less often)."
-    )
+    if comparisons:
+        notes.append(
+            f"{counted(comparisons, 'difference')} {were(comparisons)} looked at, without correction for multiple comparisons: where nothing "
+            "differs, an interval over seeds still excludes 0 about once in 20 (both intervals together less often)."
+        )
     return tuple(notes)
 
 

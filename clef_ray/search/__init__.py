@@ -5,7 +5,7 @@ is an `Arm` named c<n>, so that the record, the display and the report treat a s
 """
 
 from clef_ray.search.declaration import Search, name_of
-from clef_ray.search.goals import COSTS, SAMPLERS, Limit, Objective, Stopping
+from clef_ray.search.goals import COSTS, SAMPLERS, Limit, Objective, Stopping, Winner
 from clef_ray.search.space import Choice, Dimension, Float, Int
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "Objective",
     "Search",
     "Stopping",
+    "Winner",
     "name_of",
 ]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 from clef_ray.ablation import (
     EMBEDDED_BUDGET,
@@ -20,7 +20,7 @@ from clef_ray.ablation import (
 from clef_ray.config import EVALUATION_VERSION, Run, Spec, fingerprint, split_identity, task_spec, to_dict
 from clef_ray.errors import ConfigError
 from clef_ray.registry import unknown
-from clef_ray.search.goals import SAMPLERS, Limit, Objective, Stopping, one_of
+from clef_ray.search.goals import SAMPLERS, Limit, Objective, Stopping, Winner, one_of
 from clef_ray.search.space import Choice, Dimension, check_space
 from clef_ray.settings import apply
 
@@ -30,7 +30,9 @@ class Search:
     """A question that a sweep answers, and how it is asked.
 
     name: the MLflow experiment and the report's file name. space: the settings that vary, a conditional one after what it depends on.
-    objectives: the first one leads; several make a Pareto front. configurations: how many are tried; more of them continue the same study.
+    objectives: the first one leads; several make a Pareto front. winner: whom of the front the fresh seeds judge; "balanced": the best mean
+    rank over all objectives, of all feasible complete configurations, equals by the first objective; "first": the best by the first
+    objective. configurations: how many are tried; more of them continue the same study.
     sampler: a name of SAMPLERS. seeds: the runs of one configuration; fresh_seeds: those of the winner, judged on the test patients.
     start: configurations tried first, complete ones; the first of them is what the others are compared with. tasks, headline, settings,
     smoke and larger: as in `Ablation`; smoke_configurations: how many a `--smoke` tries in their place.
@@ -49,6 +51,7 @@ class Search:
     seeds: tuple[int, ...] = (0, 1)
     fresh_seeds: tuple[int, ...] = (100, 101, 102)
     limits: tuple[Limit, ...] = ()
+    winner: Winner = "balanced"
     stopping: Stopping = field(default_factory=Stopping)
     tasks: tuple[str, ...] = ("diagnosis", "score_spearman")
     headline: tuple[str, ...] = HEADLINE
@@ -60,6 +63,7 @@ class Search:
     def __post_init__(self) -> None:
         check_space(self.space, self.name)
         self._check_sampler()
+        one_of("winner", self.winner, get_args(Winner), self.name)
         if not self.objectives:
             raise ConfigError(f"{self.name}: a sweep needs an objective")
         for what, names in (

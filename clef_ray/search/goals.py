@@ -12,11 +12,16 @@ COSTS = ("cost/gpu_hours", "cost/cpu_hours")
 
 Direction = Literal["maximize", "minimize"]
 Rule = Literal["asha", "hyperband", "median", "none"]
+Winner = Literal["balanced", "first"]
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """What a way of sampling can do. several: more than one objective; limits: whether limits guide it."""
+    """What a way of sampling can do. several: more than one objective.
+
+    limits: whether a sweep may have limits. They guide tpe, nsga2 and gp. random and qmc are guided by nothing, so there they only rule out
+    winners; cmaes would be led to what breaks them.
+    """
 
     categories: bool = True
     conditions: bool = False
@@ -68,7 +73,7 @@ class Limit:
 class Stopping:
     """When a configuration's first run is stopped early.
 
-    rule: how it is compared with the others by `metric` after an epoch; grace: epochs (from 1) that every run gets; reduction: about one
+    rule: how it is compared with the others by `metric` after an epoch, but the last one, when there is nothing left to save; grace: epochs (from 1) that every run gets; reduction: about one
     in so many goes on from one rung to the next; collapse: effective rank of the embedding below which two epochs running stop a run, 0: never.
     """
 

@@ -14,6 +14,7 @@ from clef_ray.studies.ledger import Ledger
 from clef_ray.studies.replicates import Configuration, by_text
 from clef_ray.studies.rows import Row, curve
 from clef_ray.studies.storage import Say
+from clef_ray.studies.winner import front
 
 
 class Book:
@@ -109,12 +110,16 @@ class Book:
         self._ledger.report(configuration.number, [metrics])
         if self._stopper is None:
             return None
-        reason = self._stopper.judge(configuration.number, int(metrics["epoch"]), metrics)
+        reason = self._stopper.judge(configuration.number, int(metrics["epoch"]), metrics, trial.run.epochs)
         # the first one is what the others are compared with
         return reason if configuration.number > 0 else None
 
     def end(self, outcome: Outcome) -> None:
-        """How a run ended. Whoever waits for the same run shares it."""
+        """How a run ended. Whoever waits for the same run shares it.
+
+        One that is lost FAILED for this process alone where the study is a sweep's: its configuration is not told, and waits for the next
+        process, which finds its other seeds in the store.
+        """
         configuration, trial = self._flight.pop(outcome.trial.run.fingerprint())
         self._take(configuration, trial, outcome)
         for configuration, trial in self._free():
@@ -131,11 +136,12 @@ class Book:
         return [c.outcomes[t.seed] for c, t in self._runs() if t.seed in c.outcomes]
 
     def best(self) -> tuple[Row, ...]:
-        """The best feasible COMPLETE configuration, none where there is none; of several objectives the Pareto front, by the first one."""
-        first = self._form.objectives[0]
-        sign = -1 if first.direction == "maximize" else 1
-        ranked = sorted(self._ledger.best(), key=lambda row: (sign * row.values[first.metric], row.number))
-        return tuple(ranked if len(self._form.objectives) > 1 else ranked[:1])
+        """The winner among the feasible COMPLETE configurations, none where there is none.
+
+        Of several objectives the Pareto front: the winner by `Search.winner`, then the others by the first objective.
+        """
+        found = front(self._ledger.candidates(), self._form.objectives, self._form.winner)
+        return found if len(self._form.objectives) > 1 else found[:1]
 
     def rows(self) -> tuple[Row, ...]:
         """Every configuration as the database has it, by number."""
@@ -234,7 +240,7 @@ class Book:
             if self._stopper is not None:
                 self._stopper.recall(configuration.number, outcome.history)
                 self._stopper.end(configuration.number, whole=outcome.state == "COMPLETE")
-        if configuration.ended and not configuration.told:
+        if configuration.ended and not configuration.told and not configuration.given_up:
             self._tell(configuration)
 
     def _tell(self, configuration: Configuration) -> None:

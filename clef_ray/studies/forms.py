@@ -1,5 +1,6 @@
 """The two things that a study can be of: an ablation's arms, each once, or a sweep's configurations, sampled until there are enough."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from clef_ray.ablation import Outcome, Plan, Trial
 from clef_ray.config import fingerprint
-from clef_ray.search import Limit, Objective, Search
+from clef_ray.search import Limit, Objective, Search, Winner
 from clef_ray.studies.rows import fixed
 from clef_ray.studies.samplers import sampler, suggest
 from clef_ray.studies.stopping import Stopper
@@ -33,6 +34,7 @@ class Form(Protocol):
     name: str
     objectives: tuple[Objective, ...]
     limits: tuple[Limit, ...]
+    winner: Winner
     metric: str
     seeds: int
     size: int
@@ -56,9 +58,10 @@ class Form(Protocol):
 
 
 class Arms:
-    """An ablation's plan: one trial per arm, and another one for an arm that failed in an earlier process and may do better now."""
+    """An ablation's plan: one trial per arm, and another one for an arm of which a seed failed in an earlier process and may do better now."""
 
     limits: tuple[Limit, ...] = ()
+    winner: Winner = "first"
     metric = "valid/rsa"
     whole_first = False
     comparable = True
@@ -84,9 +87,16 @@ class Arms:
             kept = {"settings": dict(runs[0].arm.settings)}
             if not before:
                 wishes.append(Wish({"arm": arm}, kept))
-            elif all(t.state == TrialState.FAIL for t in before) and not all(known(run) for run in runs):
+            elif before[-1].state.is_finished() and any(
+                self._promising(run, known) for run in _failed(before[-1], runs)
+            ):
                 wishes.append(Wish({"arm": arm}, {**kept, "retry_of": before[-1].number}))
         return wishes
+
+    def _promising(self, run: Trial, known: Known) -> bool:
+        """Whether a run that did not count may do so now: it is not in the store, or is there with the metric."""
+        found = known(run)
+        return found is None or math.isfinite(found.metrics.get(self.objectives[0].metric, math.nan))
 
     def current(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         last = {fixed(t)["arm"]: t for t in trials}
@@ -110,6 +120,7 @@ class Samples:
         self._identity = search.identity(data, settings, smoke=smoke)
         self.name = f"{search.name}-{self._identity[:8]}"
         self.objectives, self.limits, self.metric = search.objectives, search.limits, search.stopping.metric
+        self.winner = search.winner
         alone = search.objectives[0].direction if len(search.objectives) == 1 else None
         self.comparable = alone == search.stopping.direction
         self.seeds = len(search.seeds)
@@ -137,6 +148,13 @@ class Samples:
             search.trial(number, params, seed, self._data, self._settings, smoke=self._smoke)
             for seed in search.seeds
         )
+
+
+def _failed(trial: FrozenTrial, runs: Sequence[Trial]) -> list[Trial]:
+    """The runs that an ended trial does not count; all where it failed and says no more."""
+    seeds = trial.user_attrs.get("failed_seeds", {})
+    nothing_said = trial.state == TrialState.FAIL and not seeds
+    return [run for run in runs if nothing_said or str(run.seed) in seeds]
 
 
 def plan_study(plan: Plan) -> str:

@@ -116,9 +116,10 @@ class Ledger:
         except TrackingError as error:
             self._say(f"{error}; until then the study shows {len(numbers)} configurations as running")
 
-    def best(self) -> list[Row]:
-        """The feasible COMPLETE trials that no other one beats in every objective."""
-        return [row(t, self._metrics) for t in self._patient(lambda: self._study.best_trials)]
+    def candidates(self) -> list[Row]:
+        """The feasible COMPLETE trials that count, by number."""
+        trials = self._form.current(self._patient(self._study.get_trials))
+        return [r for r in (row(t, self._metrics) for t in trials) if r.feasible]
 
     def rows(self) -> tuple[Row, ...]:
         """Every trial, by number."""

@@ -56,6 +56,11 @@ class Configuration:
         return not self.open
 
     @property
+    def given_up(self) -> bool:
+        """Whether it is left for another process: a sweep asks once, and a run that went away says nothing of its configuration."""
+        return self.whole_first and any(o.lost for o in self.outcomes.values())
+
+    @property
     def asked(self) -> int:
         """How many runs it has: those that have ended, and those that still may."""
         return len(self.outcomes) if self.ended else len(self.runs)

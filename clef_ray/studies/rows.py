@@ -13,8 +13,8 @@ State = Literal["COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"]
 class Row:
     """One configuration. params: those that are on; values: objective -> mean over the seeds that finished, empty unless COMPLETE.
 
-    standard_errors: of those means, where there are several seeds; reason: why it failed or was stopped; feasible: whether it keeps the
-    limits; attrs: what is kept with it (fingerprints, seeds, values by seed, facts).
+    standard_errors: of those means, where there are several seeds; reason: why it failed or was stopped; feasible: whether it is COMPLETE and
+    keeps the limits; attrs: what is kept with it (fingerprints, seeds, values by seed, facts).
     """
 
     number: int
@@ -23,7 +23,7 @@ class Row:
     values: Mapping[str, float] = field(default_factory=dict)
     standard_errors: Mapping[str, float] = field(default_factory=dict)
     reason: str | None = None
-    feasible: bool = True
+    feasible: bool = False
     attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -39,7 +39,7 @@ def row(trial: FrozenTrial, metrics: Sequence[str]) -> Row:
         dict(values) if state == "COMPLETE" else {},
         {m: e for m, e in attrs.get("standard_error", {}).items() if m in metrics},
         attrs.get("reason"),
-        all(excess <= 0 for excess in trial.constraints.values()),
+        state == "COMPLETE" and all(excess <= 0 for excess in trial.constraints.values()),
         attrs,
     )
 

@@ -34,49 +34,60 @@ class _Seen:
 
 
 class Stopper:
-    """Judges configurations by number. epochs: what a whole run has."""
+    """Judges configurations by number. epochs: what a whole run has, by which Hyperband makes its brackets."""
 
     def __init__(self, stopping: Stopping, epochs: int) -> None:
         self._rule = stopping
-        # Hyperband draws a configuration's bracket from the study's name and its number: the same in every process
+        # Hyperband draws a bracket from the mirror's name and the number of its trial, which is the configuration's (`_of`): so it is the
+        # same in every process, in whatever order configurations come
         self._mirror = optuna.create_study(
             study_name="mirror",
             direction=stopping.direction,
             pruner=_pruner(stopping, epochs),
             sampler=RandomSampler(seed=0),
         )
-        self._seen: dict[int, _Seen] = {}
+        self._seen: list[_Seen] = []
 
-    def judge(self, number: int, epoch: int, metrics: Mapping[str, float]) -> str | None:
-        """The reason why this configuration should stop after this epoch (from 1); None to go on, or where it was judged before."""
-        if number not in self._seen:
-            self._seen[number] = _Seen(self._mirror.ask())
-        seen = self._seen[number]
+    def judge(self, number: int, epoch: int, metrics: Mapping[str, float], of: int) -> str | None:
+        """The reason why this configuration should stop after this epoch (from 1); None to go on, or where it was judged before.
+
+        of: how many epochs its run has. After the last one it is whole: the others are compared with it, and nothing is saved by stopping.
+        """
+        reason = self._see(number, epoch, metrics)
+        return reason if epoch < of else None
+
+    def _of(self, number: int) -> _Seen:
+        while len(self._seen) <= number:
+            self._seen.append(_Seen(self._mirror.ask()))
+        return self._seen[number]
+
+    def _see(self, number: int, epoch: int, metrics: Mapping[str, float]) -> str | None:
+        """Take note of an epoch; what the rules say of it."""
+        seen = self._of(number)
         if epoch <= seen.epoch:
             return None
         seen.epoch = epoch
+        value = metrics.get(self._rule.metric, math.nan)
+        if math.isfinite(value):
+            seen.last = value
+            seen.trial.report(value, epoch)
         rank = metrics.get("embedding/effective_rank", math.inf)
         seen.flat = seen.flat + 1 if rank < self._rule.collapse else 0
         if epoch > self._rule.grace and seen.flat >= _COLLAPSED:
             return f"collapsed: effective rank of the embedding {rank:.2f} in epoch {epoch}, below {self._rule.collapse:g}"
-        value = metrics.get(self._rule.metric, math.nan)
-        if not math.isfinite(value):
-            return None
-        seen.last = value
-        seen.trial.report(value, epoch)
-        if not seen.trial.should_prune():
+        if not math.isfinite(value) or not seen.trial.should_prune():
             return None
         return f"{self._rule.rule}: {self._rule.metric} {value:.3f} in epoch {epoch}"
 
     def recall(self, number: int, history: Sequence[Mapping[str, float]]) -> None:
         """Epochs that need no judgement: those of an earlier process, and of a run that was finished already."""
         for epoch in history:
-            self.judge(number, int(epoch["epoch"]), epoch)
+            self._see(number, int(epoch["epoch"]), epoch)
 
     def end(self, number: int, *, whole: bool) -> None:
         """The configuration's first run has ended; whole: it was neither stopped nor broken off."""
-        seen = self._seen.get(number)
-        if seen is not None and seen.last is not None:
+        seen = self._of(number)
+        if seen.last is not None:
             self._mirror.tell(
                 seen.trial, seen.last if whole else None, TrialState.COMPLETE if whole else TrialState.PRUNED
             )

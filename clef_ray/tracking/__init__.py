@@ -130,12 +130,27 @@ class NullTracker:
     def recover(self) -> None: ...
 
 
-def public(text: str) -> str:
-    """The text with `***` for the password of a URI in it (postgresql://user:password@host/db): fit for a log or a record.
+#: What holds a password, and as a group what stands before it: a URI's user-info, a parameter of its query, a word for a driver.
+_SECRET = re.compile(
+    r"""
+    (\bs3[an]?://)                   [^/:@\s]+:\S*(?=@)                               # the key names an account: hidden too
+    | (://[^/:@\s]*:)                (?:\S*passw(?:or)?d=\S*@\S*|\S*(?=@))            # the last @ may belong to a password in the query
+    | ([?&]\w*passw(?:or)?d=)        [^&\s]*
+    | (\b\w*passw(?:or)?d\s*=\s*)    (?:'(?:\\.|[^'\\])*'|\S+)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 
-    Everything up to the last `@` is hidden, since some drivers take a password with `/` or `@` in it as it is.
+
+def public(text: str) -> str:
+    """The text with `***` for every password in it: fit for a log or a record.
+
+    Those of a URI (postgresql://user:password@host/db, s3://key:secret@bucket, where the key is hidden too), and `password=`, `passwd=`,
+    `sslpassword=` in a URI's query or among a driver's words (host=h password='a b').
+
+    Of a URI everything up to the last `@` is hidden, since some drivers take a password with `/` or `@` in it as it is.
     """
-    return re.sub(r"(://[^/:@\s]*:)\S*@", r"\1***@", text)
+    return _SECRET.sub(r"\1\2\3\4***", text)
 
 
 def default_uri(storage: Store) -> str:

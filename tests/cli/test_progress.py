@@ -117,19 +117,28 @@ def test_the_better_end_of_the_leading_metric_decides_who_is_best():
         finished("clef-31 seed 0", 1.0),
     ]
     bests = {}
-    for direction in ("maximize", "minimize"):
-        display = Display(PLAN, log(), direction=direction)
+    leads = (None, ("probe/auroc", "minimize"), ("cost", "maximize"), ("cost", "minimize"))
+    outcomes = [_costing(o, cost) for o, cost in zip(outcomes, (3.0, 2.0, 1.0), strict=True)]
+    for leading in leads:
+        display = Display(PLAN, log(), leading=leading)
         display.recall(outcomes)
         standing = display.standing
-        bests[direction] = standing.best.arm.name
+        bests[leading] = standing.best.arm.name
+        assert next(iter(standing.best.cells)) == (leading or PLAN.ablation.headline)[0]
         assert standing.ended == 3
         assert standing.left(0.0) is None, "what was found says nothing about this machine"
         assert standing.hours(0.0) == ("CPU", 0.0), "nor did this process pay for it"
-    assert bests == {"maximize": "clef-31", "minimize": "random"}
+    assert list(bests.values()) == ["clef-31", "random", "clef-1", "clef-31"]
+
+
+def _costing(outcome, cost):
+    """The outcome with a metric that is not in the headline."""
+    results = {name: replace(r, extras={**r.extras, "cost": cost}) for name, r in outcome.results.items()}
+    return replace(outcome, results=results)
 
 
 def test_time_left_counts_what_running_trials_have_behind_them():
-    standing = Standing(PLAN, 4, 2, {"CPU": 2}, "maximize")
+    standing = Standing(PLAN, 4, 2, {"CPU": 2}, ("probe/auroc", "maximize"))
     standing.start(TRIALS["clef-1 seed 0"], 0.0)
     standing.end(finished("clef-1 seed 0", 100.0), 100.0)
     standing.start(TRIALS["clef-1 seed 1"], 100.0)

@@ -10,7 +10,7 @@ import torch
 
 from clef_ray.ablation import Ablation, Arm, plan
 from clef_ray.augment import LeadChoice
-from clef_ray.cluster import trainer
+from clef_ray.cluster import sweep, trainer
 from clef_ray.cluster.capacity import Request
 from clef_ray.cluster.stream import RayFeed, materialise
 from clef_ray.cluster.sweep import run_sweep
@@ -57,6 +57,9 @@ def folder(tmp_path_factory):
     out = str(tmp_path_factory.mktemp("shards"))
     ingest_local(Synthetic(patients=260, records_per_patient=1.0, seed=5), out, records_per_part=100)
     return out
+
+
+NAMES = [arm.name for arm in ABLATION.arms]
 
 
 class Watch:
@@ -108,10 +111,15 @@ def test_a_sweep_trains_each_run_once_and_a_second_start_trains_nothing(local_ra
     assert len(outcomes[0].history) == 2
     assert all(o.seconds["wall"] >= o.seconds["evaluate"] > 0 for o in watch.ended)
 
+    assert [o.seconds for o in outcomes if o.trial.arm.name != "twin"] == [
+        o.seconds for o in sorted(watch.ended, key=lambda o: NAMES.index(o.trial.arm.name))
+    ]
+
     again = Watch()
     second = run_sweep(made(folder), folder, str(tmp_path), Request(1, 1.0, 0.0), [again])
     assert again.started == []
     assert [o.metrics for o in second] == [o.metrics for o in outcomes]
+    assert [o.seconds for o in second] == [o.seconds for o in outcomes], "what it took is known later too"
 
     other = Watch()
     encoder = run_store(str(tmp_path), outcomes[0].trial.run).path(ENCODER)
@@ -139,6 +147,39 @@ def test_a_trial_that_fails_tells_why_and_the_others_go_on(local_ray, folder, tm
     assert [o.state for o in outcomes] == ["COMPLETE", "FAILED"]
     assert "the loss is not finite" in outcomes[1].reason
     assert {o.state for o in watch.ended} == {"COMPLETE", "FAILED"}
+
+
+class Full:
+    """An agenda whose every run meets a full disk."""
+
+    def __init__(self, trials):
+        self.left, self.ends = list(trials), []
+
+    def next(self):
+        return self.left.pop(0) if self.left else None
+
+    @property
+    def finished(self):
+        return not self.left
+
+    def epoch(self, trial, metrics): ...
+
+    def end(self, outcome):
+        self.ends.append(outcome)
+
+
+def test_a_storage_that_is_lost_ends_the_sweep_and_spares_the_rest(local_ray, folder, tmp_path, monkeypatch):
+    """Otherwise every configuration of a sweep would fail in turn, though nothing is wrong with any of them."""
+
+    def full(config, work):
+        raise StorageError("cannot write checkpoint.pt: No space left on device")
+
+    monkeypatch.setattr(sweep, "_trial", full)
+    plan = made(folder)
+    agenda = Full(plan.unique())
+    with pytest.raises(StorageError, match=r"No space left on device\. What is finished is kept"):
+        run_sweep(plan, folder, str(tmp_path), Request(2, 0.5, 0.0), agenda=agenda)
+    assert [(o.state, o.lost) for o in agenda.ends] == [("FAILED", True)]
 
 
 def test_the_micro_batch_that_is_asked_for_reaches_every_kind_of_trial(monkeypatch, tmp_path):

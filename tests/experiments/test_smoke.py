@@ -43,12 +43,21 @@ def test_the_experiment_runs_from_data_to_report(name, storage, local_ray, capsy
         assert 0 <= found["probe/auroc"] <= 1
 
 
+def test_a_comparison_of_runs_that_other_experiments_have_trained(storage, local_ray, capsys):
+    """A new study all of whose runs are in the store: nothing is left to start, and everything to be told."""
+    options = ["--smoke", "--storage", str(storage), "--set", "signals.seconds=2.5", "--arms", "alpha-0.2"]
+    before = {p: p.stat().st_mtime_ns for p in storage.glob("runs/*/*.pt")}
+    assert main(load("ablate_alpha")[0], options) == 0
+    assert "report.html" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in storage.glob("runs/*/*.pt")} == before
+
+
 @pytest.mark.parametrize("name", SEARCHES)
 def test_the_sweep_runs_from_data_to_a_registered_winner(name, storage, local_ray, capsys):
     quick = ["--smoke", "--storage", str(storage), "--set", "signals.seconds=2.5"]
     assert main(load(name)[0], quick) == 0
     shown = capsys.readouterr().out
-    assert f"Registered as {name} version 1" in shown
+    assert f"Registered as {name}_smoke version 1" in shown
     assert "on the validation patients" in shown
     (summary,) = [
         s
@@ -59,7 +68,7 @@ def test_the_sweep_runs_from_data_to_a_registered_winner(name, storage, local_ra
     states = [t.state.name for t in study.trials]
     assert len(states) == load(name)[0].smoke_configurations
     assert set(states) <= {"COMPLETE", "PRUNED"}
-    assert load_registered(f"sqlite:///{storage}/mlflow/mlflow.db", name, 1).dim == 256
+    assert load_registered(f"sqlite:///{storage}/mlflow/mlflow.db", f"{name}_smoke", 1).dim == 256
 
     before = {p: p.stat().st_mtime_ns for p in storage.glob("runs/*/*.pt")}
     assert main(load(name)[0], quick) == 0

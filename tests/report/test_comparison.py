@@ -126,7 +126,7 @@ def test_a_stopped_trial_is_neither_complete_nor_failed_nor_missing(made):
     comparison = compare(made, found)
     row = next(r for r in comparison.rows if r.arm.name == "clef-1")
     assert (row.complete, row.failed, row.pruned, row.missing) == (2, 0, 1, 0)
-    assert comparison.caveats[0] == "1 of 15 trials were stopped early and have no results."
+    assert comparison.caveats[0] == "1 of 15 trials was stopped early and has no results."
     line = next(x for x in csv.DictReader(io.StringIO(comparison.csv())) if x["arm"] == "clef-1")
     assert (line["seeds"], line["failed"], line["pruned"], line["missing"]) == ("2", "0", "1", "0")
 
@@ -174,6 +174,29 @@ def test_the_answer_may_be_undetermined_or_absent(made):
     )
     assert any("Not shown to be below clef-31 in probe/auroc: random." in c for c in flat.caveats)
     assert compare(made, []).answer.startswith("No answer yet")
+
+
+def test_one_arm_has_nothing_to_be_compared_with(made):
+    """The final of a sweep whose winner is the default."""
+    alone = replace(made, trials=tuple(t for t in made.trials if t.arm.name == "clef-31"))
+    comparison = compare(alone, outcomes(alone, VALUES))
+    low, high = stats.t.interval(0.95, 2, np.mean(VALUES["clef-31"]), stats.sem(VALUES["clef-31"]))
+    assert comparison.answer == (
+        f"Nothing to compare with: clef-31 is the only arm; its probe/auroc is 0.827 (95 % t interval over 3 seeds {low:.3f} to {high:.3f})."
+    )
+    assert not any("looked at" in c for c in comparison.caveats)
+    assert compare(alone, []).answer.endswith("clef-31 is the only arm; it has no probe/auroc.")
+
+
+def test_one_difference_is_no_differences(made):
+    chosen = ("clef-1", "clef-31")
+    pair = replace(
+        made,
+        ablation=replace(made.ablation, headline=("probe/auroc",)),
+        trials=tuple(t for t in made.trials if t.arm.name in chosen),
+    )
+    caveats = compare(pair, outcomes(pair, VALUES)).caveats
+    assert any(c.startswith("1 difference was looked at") for c in caveats)
 
 
 def test_the_number_of_comparisons(compared):

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from examples import TOLD, ablation_report, keep, sweep_report
 from clef_ray.ablation import Arm
 from clef_ray.cli.report import run
 from clef_ray.errors import ConfigError, DataError
-from clef_ray.report import compare, write_report
+from clef_ray.report import Gain, compare, write_report
 from clef_ray.report.record import RECORD, Report, dump, load
 from clef_ray.store import Store
 
@@ -132,21 +133,53 @@ def test_an_unknown_experiment_is_told_the_near_match(toy_report, tmp_path):
 
 
 def test_all_experiments_are_listed_the_newest_last(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "150")
+    monkeypatch.setenv("COLUMNS", "80")
     assert run(asked(storage=str(tmp_path))) == 0
     assert "No reports in" in capsys.readouterr().out
-    for name, day, count in (("late", 3, 15), ("early", 2, 14)):
+    long = "ablate_a_name_that_is_long_and_has_no_place_to_break"
+    for name, day, count in ((long, 3, 15), ("early", 2, 14)):
         made = toy_plan(name=name)
         written(
             tmp_path, made, outcomes(made, VALUES)[:count], lineage={"finished": f"2026-01-0{day} 10:00 UTC"}
         )
     run(asked(storage=str(tmp_path)))
-    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "2026" in line]
-    assert [(line[0], line[2], line[5]) for line in lines] == [
+    shown = capsys.readouterr().out.splitlines()
+    heads = [place for place, line in enumerate(shown) if not line.startswith("  ")]
+    found = [shown[place].split() for place in heads]
+    assert [(line[0], line[2], line[5]) for line in found] == [
         ("early", "2026-01-02", "14/15"),
-        ("late", "2026-01-03", "15/15"),
+        (long, "2026-01-03", "15/15"),
     ]
-    assert lines[0][6:9] == ["probe/auroc", "changes", "with"]
+    assert all(re.fullmatch(r"[0-9a-f]{8}", line[1]) for line in found)
+    below = shown[heads[0] + 1 : heads[1]]
+    assert " ".join(line.strip() for line in below) == compare(made, outcomes(made, VALUES)[:14]).answer
+    assert max(map(len, below)) <= 80
+
+
+def test_a_record_of_before_the_limits_and_the_gain_still_loads(tmp_path):
+    made, found, study = sweep_report(12)
+    gain = (Gain("zeroshot/rsa", 0.012, 0.002, 0.022, "▲", "sweep_clef_final-0123abcd"),)
+    late = replace(study.rows[2], feasible=False)
+    study = replace(
+        study,
+        rows=(*study.rows[:2], late, *study.rows[3:]),
+        gain=gain,
+        stopping="asha on valid/rsa",
+        judged=2,
+    )
+    path = Path(written(tmp_path, made, found, study)[RECORD])
+    folder = Store(str(path.parent))
+    assert load(folder, str(tmp_path)).study.rows == study.rows
+    assert load(folder, str(tmp_path)).study.gain == gain
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for key in ("gain", "stopping", "judged"):
+        del record["study"][key]
+    for row in record["study"]["rows"]:
+        del row["feasible"]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    old = load(folder, str(tmp_path)).study
+    assert (old.gain, old.stopping, old.judged) == ((), "", 0)
+    assert all(row.feasible for row in old.rows)
 
 
 def test_open_shows_the_page(toy_report, tmp_path, monkeypatch):

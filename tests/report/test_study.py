@@ -80,7 +80,7 @@ def test_the_winner_on_the_test_patients_ends_the_answer():
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     answer = compare(made, found, study).answer
     assert answer.endswith(
-        f"on the validation patients; retrained with fresh seeds and judged once on the test patients it reaches 0.850 (95 % t interval over 3 seeds "
+        f"on the validation patients; retrained with fresh seeds and judged on the test patients it reaches 0.850 (95 % t interval over 3 seeds "
         f"{low:.3f} to {high:.3f})."
     )
 
@@ -109,7 +109,7 @@ def test_the_caveats_are_those_of_a_sweep():
         "The fresh seeds on the test patients are the result."
         in compare(made, found, replace(study, winner=winners(made))).caveats[0]
     )
-    assert caveats[1].startswith("1 of 5 configurations were stopped early by a rule")
+    assert caveats[1].startswith("1 of 5 configurations was stopped early by a rule")
     assert caveats[2].startswith("1 of 5 configurations failed")
     assert not any("trials" in c for c in caveats[:3])
 
@@ -216,7 +216,7 @@ def test_a_study_in_which_nothing_finished_has_a_page(tmp_path):
     for text in (
         "No configuration has finished.",
         "not computed (fewer than 4 finished configurations)",
-        "Not judged there yet.",
+        "There is no winner to judge.",
     ):
         assert text in page
 

@@ -144,6 +144,10 @@ def failed(trial: Trial, reason: str = "the loss is not finite") -> Outcome:
     return Outcome(trial, "FAILED", reason=reason)
 
 
+def lost(trial: Trial) -> Outcome:
+    return Outcome(trial, "FAILED", reason="the node went away", lost=True)
+
+
 def of_search(declared: Search, uri: str, known=nothing_known) -> Book:
     return Book.of_search(declared, "d1a7a", uri, FACTS, known, silent)
 

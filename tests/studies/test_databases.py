@@ -1,6 +1,7 @@
 """Studies in real databases: several processes at once, a process that is killed, a server that goes away, a dashboard that looks on."""
 
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 import optuna
 import pytest
 from fakes import EPOCHS, FACTS, complete, failed, history, nothing_known, search, silent, slices, work
+from opener import open_together
 from postgres import postgres
 
 from clef_ray.errors import TrackingError
@@ -73,21 +75,17 @@ def test_four_processes_meet_a_fresh_database(uri, tmp_path):
         assert all(len(row.attrs["fingerprints"]) == 2 for row in rows)
 
 
-OPENER = "import sys; from clef_ray.studies.storage import open_storage; print(flush=True); input(); open_storage(sys.argv[1])"
-
-
 def test_tables_are_made_once_by_processes_that_begin_at_the_same_moment(tmp_path):
     uris = [f"sqlite:///{tmp_path}/fresh{n}/optuna.db" for n in range(3) for _ in range(4)]
-    pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen([sys.executable, "-c", OPENER, uri], **pipe) for uri in uris]
+    context = multiprocessing.get_context("forkserver")  # what is imported is imported once, for all of them
+    context.set_forkserver_preload(["pytest", "clef_ray.studies.storage"])
+    start = context.Barrier(len(uris))
+    processes = [context.Process(target=open_together, args=(start, uri, TIMEOUT)) for uri in uris]
     for process in processes:
-        process.stdout.readline()
+        process.start()
     for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    for process in processes:
-        _, said = process.communicate(timeout=TIMEOUT)
-        assert process.returncode == 0, said
+        process.join(TIMEOUT)
+    assert [process.exitcode for process in processes] == [0] * len(uris)
 
 
 @pytest.mark.slow

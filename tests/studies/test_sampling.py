@@ -32,6 +32,11 @@ NUMBERS = (
 START = {"loss.alpha": 0.2, "optimiser.lr": 1e-3, "loss.negatives": 63}
 
 
+def cheap(name):
+    """A parameter; of the sampler that computes for long only the shortest test is not slow."""
+    return pytest.param(name, marks=pytest.mark.slow if name == "gp" else ())
+
+
 def study(tmp_path, value=None, name="optuna", **changes):
     declared = search(**{"space": NUMBERS, "start": (START,), "seeds": (0,), **changes})
     book = Book.of_search(
@@ -43,31 +48,33 @@ def study(tmp_path, value=None, name="optuna", **changes):
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_sampler_stays_inside_the_ranges_and_repeats_nothing(name, tmp_path):
-    book = study(tmp_path, sampler=name, configurations=14)
+    book = study(tmp_path, sampler=name, configurations=12)
     rows = book.rows()
-    assert [row.state for row in rows] == ["COMPLETE"] * 14
+    assert [row.state for row in rows] == ["COMPLETE"] * 12
     assert dict(rows[0].params) == START
     for row in rows:
         for dimension in NUMBERS:
             dimension.check(row.params[dimension.key], "here")
-    assert len({tuple(row.params.values()) for row in rows}) == 14
+    assert len({tuple(row.params.values()) for row in rows}) == 12
 
 
-@pytest.mark.parametrize("name", [n for n, s in SAMPLERS.items() if s.categories and s.several and s.limits])
+@pytest.mark.parametrize(
+    "name", [cheap(n) for n, s in SAMPLERS.items() if s.categories and s.several and s.limits]
+)
 def test_categories_limits_and_several_objectives(name, tmp_path):
     space = (*NUMBERS, Choice("score", ("score2", "age", "framingham")))
     goals = (Objective("zeroshot/rsa", "maximize"), Objective("cost/cpu_hours", "minimize"))
     limits = (Limit("probe/auroc", at_least=0.3),)
     start = ({**START, "score": "age"},)
     book = study(
-        tmp_path, sampler=name, configurations=14, space=space, start=start, objectives=goals, limits=limits
+        tmp_path, sampler=name, configurations=12, space=space, start=start, objectives=goals, limits=limits
     )
     assert {row.state for row in book.rows()} == {"COMPLETE"}
     assert len({row.params["score"] for row in book.rows()}) == 3
     assert all(row.feasible for row in book.best())
 
 
-@pytest.mark.parametrize("name", [n for n, s in SAMPLERS.items() if s.several])
+@pytest.mark.parametrize("name", [cheap(n) for n, s in SAMPLERS.items() if s.several])
 def test_several_objectives_with_early_stopping(name, tmp_path):
     """Optuna's TPE cannot read a stopped trial with intermediate values where there are several objectives."""
     goals = (Objective("zeroshot/rsa", "maximize"), Objective("probe/auroc", "maximize"))
@@ -104,7 +111,7 @@ def test_a_stopping_metric_that_ranks_the_other_way_is_kept_beside_the_trial(tmp
     assert len(first.user_attrs["curve"]) == EPOCHS
 
 
-@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
+@pytest.mark.parametrize("name", [cheap(n) for n in ("tpe", "gp", "cmaes")])
 def test_a_guided_sampler_finds_more_than_chance(name, tmp_path):
     """The mean of the last ten of thirty configurations beats that of thirty random ones by a wide margin."""
     guided = study(tmp_path, sampler=name, configurations=30)
@@ -116,15 +123,15 @@ def test_a_guided_sampler_finds_more_than_chance(name, tmp_path):
     assert means[0] > means[1] + 0.1
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", map(cheap, SAMPLERS))
 def test_a_sampler_that_begins_again_does_not_repeat_itself(name, tmp_path):
     study(tmp_path, sampler=name, configurations=7)
-    book = study(tmp_path, sampler=name, configurations=14)
-    assert len({tuple(row.params.values()) for row in book.rows()}) == 14
+    book = study(tmp_path, sampler=name, configurations=12)
+    assert len({tuple(row.params.values()) for row in book.rows()}) == 12
 
 
 def test_the_same_study_samples_the_same(tmp_path):
-    first, second = (study(tmp_path, sampler="tpe", configurations=14, name=n) for n in "ab")
+    first, second = (study(tmp_path, sampler="tpe", configurations=12, name=n) for n in "ab")
     assert [row.params for row in first.rows()] == [row.params for row in second.rows()]
 
 

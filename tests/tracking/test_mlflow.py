@@ -19,7 +19,7 @@ from clef_ray.config import to_dict
 from clef_ray.errors import ConfigError, TrackingError
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.store import Store
-from clef_ray.tracking import NullTracker, Tracker, default_uri, public, reach
+from clef_ray.tracking import NullTracker, Tracker, default_uri, reach
 from clef_ray.tracking.client import check
 from clef_ray.tracking.machine import Sampler
 from clef_ray.tracking.mlflow import MlflowTracker
@@ -280,23 +280,6 @@ def test_a_dead_server_is_an_error_at_once(template):
         MlflowTracker(uri)
     assert time.monotonic() - begin < 10
     assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("postgresql://u:secret@h/db", "postgresql://u:***@h/db"),
-        ("--tracking-uri=postgresql://u:secret@h/db", "--tracking-uri=postgresql://u:***@h/db"),
-        ("got postgres://u:secret@h:5432 here", "got postgres://u:***@h:5432 here"),
-        ("mysql://u:sec/ret@3@h/db", "mysql://u:***@h/db"),
-        ("http://:secret@h", "http://:***@h"),
-        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
-        ("sqlite:////home/a@b/c:d@e.db", "sqlite:////home/a@b/c:d@e.db"),
-        ("--set", "--set"),
-    ],
-)
-def test_a_password_is_not_shown(text, shown):
-    assert public(text) == shown
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ def test_a_killed_run_resumes_and_ends_where_an_uninterrupted_one_ends(tmp_path,
         for s in (whole, resumed)
     ]
     assert told[0] == told[1]
+    record = json.loads(resumed.read_bytes(RECORD))
+    assert record["seconds"] >= sum(e["seconds"] for e in record["history"]), "both processes' time counts"
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
