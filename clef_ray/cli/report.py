@@ -92,6 +92,6 @@ def _list(storage: str) -> int:
         experiment, _, plan = name.rpartition("-")
         told = f" {plan}{' ' * (width - len(name))}  {line.finished}  {line.complete}/{line.planned} trials"
         # Longer than the terminal is wide, it is the terminal's to break: a name is to be copied whole.
-        console.print(Text.assemble((experiment, "bold"), told))
+        console.print(Text.assemble((experiment, "bold"), told), soft_wrap=True)
         console.print(Padding.indent(Text(line.answer, style="dim", overflow="fold"), 2))
     return 0

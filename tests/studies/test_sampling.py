@@ -123,7 +123,7 @@ def test_a_guided_sampler_finds_more_than_chance(name, tmp_path):
     assert means[0] > means[1] + 0.1
 
 
-@pytest.mark.parametrize("name", map(cheap, SAMPLERS))
+@pytest.mark.parametrize("name", [cheap(n) for n in SAMPLERS])
 def test_a_sampler_that_begins_again_does_not_repeat_itself(name, tmp_path):
     study(tmp_path, sampler=name, configurations=7)
     book = study(tmp_path, sampler=name, configurations=12)
