@@ -1,21 +1,32 @@
 """`--dry-run`: what an experiment would do, with what, and for how long. Ingests and trains nothing."""
 
+import argparse
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from rich.console import Console
+from rich.markup import escape
 
 from clef_ray.ablation import Ablation, Plan
 from clef_ray.cli.data import find
+from clef_ray.cli.launch import data_of, request_of
 from clef_ray.cluster.capacity import Request, check
 from clef_ray.config import Run
 from clef_ray.distributed import LocalContext
-from clef_ray.search import Search
+from clef_ray.search import Search, Stopping, name_of
 from clef_ray.shards import Manifest, read_table
 from clef_ray.shards.manifest import MANIFEST
 from clef_ray.store import Store
+from clef_ray.studies.forms import Samples
+from clef_ray.studies.rows import Row, row
+from clef_ray.studies.storage import close_storage, default_uri, open_storage
+from clef_ray.tracking import public
 from clef_ray.train.loop import MemoryFeed, Trainer
 from clef_ray.train.plan import ReadPlan
 from clef_ray.train.subjects import Subjects, training_rows
@@ -64,45 +75,130 @@ def unasked(ablation: Ablation, chosen: Collection[str]) -> list[str]:
 
 
 def show_search(
-    asked: Search, runs: list[Run], data: str, storage: str, request: Request, console: Console
+    asked: Search,
+    settings: Mapping[str, Any],
+    runs: list[Run],
+    arguments: argparse.Namespace,
+    console: Console,
 ) -> int:
-    """Print the space, how many runs at most, capacity and an estimate. CapacityError where one trial does not fit."""
+    """Print the space, the rules, what the study holds already, how many runs at most, capacity and an estimate. Makes no study.
+
+    settings: the command's; runs: examples. CapacityError where one trial does not fit, TrackingError where --study-uri names no database
+    or one that does not answer.
+    """
 
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
-    say(f"[bold]{asked.question}[/]")
+    say(f"[bold]{escape(asked.question)}[/]")
     for dimension in asked.space:
-        say(f"  {dimension}")
+        say(f"  {escape(str(dimension))}")
     goals = ", ".join(f"{o.direction} {o.metric}" for o in asked.objectives)
-    say(f"{asked.configurations} configurations by {asked.sampler}, {len(asked.seeds)} seeds each: {goals}")
-    say(f"then the best one and the first with {len(asked.fresh_seeds)} fresh seeds on the test patients")
-    run = runs[0]
-    found = find(data, run.signals.fs)
-    folder = found if isinstance(found, str) else found.default_folder(storage)
-    if Store(folder).exists(MANIFEST):
-        table = read_table(folder)
-    else:
-        assert not isinstance(found, str), "a folder of shards has a manifest"
-        table = found.build().table()
-    say(f"data: {folder} ({len(table)} records of {table['patient'].nunique()} patients)")
+    say(f"{asked.configurations} configurations by {asked.sampler}, with {_seeds(asked.seeds)} each: {goals}")
+    say(stopping_rule(asked.stopping))
+    say(f"then the best one and the first with the fresh {_seeds(asked.fresh_seeds)} on the test patients")
+    run, storage, request = runs[0], arguments.storage, request_of(arguments)
+    data = _data(data_of(arguments, runs), run, storage)
+    say(data.line)
+    uri = arguments.study_uri or default_uri(Store(storage))
+    name = Samples(asked, data.fingerprint, settings, smoke=arguments.smoke).name
+    there = peek(uri, name)
+    for line in standing(there, asked.configurations, public(uri)):
+        say(line)
     room = check(request)
     say(f"capacity: {room.concurrent} trials at once, each {request}")
-    whole = asked.configurations * len(asked.seeds) + 2 * len(asked.fresh_seeds)
-    steps = training_steps([run], len(training_rows(run, table)))
+    ended = sum(row.state in ("COMPLETE", "PRUNED", "FAIL") for row in there)
+    fresh = len(asked.fresh_seeds) * 2
+    whole = max(0, asked.configurations - ended) * len(asked.seeds) + fresh
+    steps = training_steps([run], len(training_rows(run, data.table)))
     seconds = whole * steps * step_seconds(run, request.micro_batch) / room.concurrent
     say(
-        f"at most {whole} runs of {steps} training steps; about {seconds / 60:.1f} min of pretraining on CPUs like this one's where none is "
-        "stopped early, evaluation not counted"
+        f"left to do: at most {whole} runs of {steps} training steps, {fresh} of them with fresh seeds; about {seconds / 60:.1f} min of "
+        "pretraining on CPUs like this one's where none is stopped early, evaluation not counted"
     )
     return 0
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def stopping_rule(stopping: Stopping) -> str:
+    """When a configuration is stopped early, in words."""
+    goes_on = {
+        "asha": f"about 1 of {stopping.reduction} goes on from one rung to the next",
+        "hyperband": f"about 1 of {stopping.reduction} goes on from one rung to the next of its bracket",
+        "median": "it goes on while it is no worse than the median of the others",
+    }
+    grace = f"epoch {stopping.grace}"
+    rules = []
+    if stopping.rule != "none":
+        rules.append(
+            f"{stopping.rule} on {stopping.metric} ({stopping.direction}): from {grace}, {goes_on[stopping.rule]}"
+        )
+    if stopping.collapse:
+        rules.append(
+            f"after {grace}, where the embedding's effective rank is below {stopping.collapse:g} twice running"
+        )
+    return f"stopped early, by its first seed: {'; or '.join(rules)}" if rules else "nothing is stopped early"
+
+
+def peek(uri: str, name: str) -> list[Row]:
+    """The configurations of this study, by number; none where it or the file it lies in is not there: that is not made.
+
+    TrackingError as `studies.storage.open_storage`.
+    """
+    scheme, _, place = uri.partition(":///")
+    if scheme in ("sqlite", "journal") and place and not Path(place).exists():
+        return []
+    storage = open_storage(uri)
+    try:
+        trials = storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False)
+    except KeyError:
+        return []
+    finally:
+        close_storage(storage)
+    return [row(trial, ()) for trial in trials]
+
+
+def standing(there: Sequence[Row], configurations: int, uri: str) -> list[str]:
+    """What a study holds: one line, and one for each state with the configurations that are in it. uri: fit to be shown."""
+    if not there:
+        return [f"new study in {uri}"]
+    words = {"COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed"}
+    words |= {"RUNNING": "running, or left by a process that is dead", "WAITING": "waiting to go on"}
+    ended = sum(row.state in ("COMPLETE", "PRUNED", "FAIL") for row in there)
+    lines = [f"study in {uri}: {ended} of {configurations} configurations have ended"]
+    for state, word in words.items():
+        if names := [name_of(row.number) for row in there if row.state == state]:
+            lines.append(f"  {word}: {', '.join(names)}")
+    return lines
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What `--data` names. fingerprint: empty where it is to be ingested."""
+
+    table: pd.DataFrame
+    fingerprint: str
+    line: str
+
+
+def _data(named: str, run: Run, storage: str) -> _Data:
+    found = find(named, run.signals.fs)
+    folder = found if isinstance(found, str) else found.default_folder(storage)
+    if Store(folder).exists(MANIFEST):
+        table, fingerprint, place = read_table(folder), Manifest.load(folder).fingerprint, f"in {folder}"
+    else:
+        assert not isinstance(found, str), "a folder of shards has a manifest"
+        table, fingerprint, place = found.build().table(), "", f"to be ingested into {folder}"
+    patients = table["patient"].nunique()
+    return _Data(table, fingerprint, f"data: {len(table)} records of {patients} patients, {place}")
 
 
 def show(draft: Plan, data: str, storage: str, request: Request, console: Console) -> int:
     """Print arms x seeds, distinct runs, what is finished, capacity and an estimate. CapacityError where one trial does not fit."""
     run = draft.trials[0].run
-    found = find(data, run.signals.fs)
-    folder = found if isinstance(found, str) else found.default_folder(storage)
     unique = draft.unique()
 
     def say(text: str) -> None:
@@ -115,29 +211,20 @@ def show(draft: Plan, data: str, storage: str, request: Request, console: Consol
     )
     for line in unasked(draft.ablation, arms):
         say(line)
-    left = [t.run for t in unique]
-    if Store(folder).exists(MANIFEST):
-        manifest = Manifest.load(folder)
-        table = read_table(folder)
-        concrete = draft.on(manifest.fingerprint)
+    left, cohort = [t.run for t in unique], _data(data, run, storage)
+    say(cohort.line)
+    if cohort.fingerprint:
+        concrete = draft.on(cohort.fingerprint)
         left = [
             t.run for t in concrete.unique() if load_outcome(t, draft.tasks, concrete.data, storage) is None
         ]
-        say(
-            f"data: {folder} ({manifest.records} records of {manifest.patients} patients); {len(unique) - len(left)} trials are finished"
-        )
-    else:
-        assert not isinstance(found, str), "a folder of shards has a manifest"
-        table = found.build().table()
-        say(
-            f"data: {len(table)} records of {table['patient'].nunique()} patients, to be ingested into {folder}"
-        )
+        say(f"{len(unique) - len(left)} trials are finished")
     room = check(request)
     say(
         f"capacity: {room.concurrent} trials at once, each {request.workers_per_trial} worker(s) of {request.cpus_per_worker:g} CPU, {request.gpus_per_worker:g} GPU"
     )
     trained = [r for r in left if r.epochs]
-    records = len(training_rows(run, table))
+    records = len(training_rows(run, cohort.table))
     steps = training_steps(trained, records)
     at_once = min(room.concurrent, max(len(left), 1)) * request.workers_per_trial
     cost = {

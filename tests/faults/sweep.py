@@ -33,7 +33,7 @@ class Sweep:
     shards: Path
     storage: Path
     options: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
+    experiment: Path = EXPERIMENT
     process: subprocess.Popen[str] | None = None
 
     @property
@@ -46,7 +46,15 @@ class Sweep:
 
     def start(self) -> None:
         """In a session of its own, as a shell starts a command: Ctrl-C reaches the whole group."""
-        command = [sys.executable, "-m", "clef_ray", "sweep", str(EXPERIMENT), "--data", str(self.shards)]
+        command = [
+            sys.executable,
+            "-m",
+            "clef_ray",
+            "sweep",
+            str(self.experiment),
+            "--data",
+            str(self.shards),
+        ]
         command += ["--storage", str(self.storage), *(text for pair in self.options.items() for text in pair)]
         self.log = self.storage.parent / f"log-{time.monotonic_ns()}.txt"
         with self.log.open("w") as log:
@@ -55,7 +63,7 @@ class Sweep:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **self.environment},
+                env={**os.environ, "PYTHONPATH": str(EXPERIMENT.parent)},
             )
 
     def wait(self) -> int:
@@ -88,10 +96,10 @@ class Sweep:
                     continue
         return found
 
-    def statuses(self) -> dict[str, str]:
+    def statuses(self, name: str = "faults") -> dict[str, str]:
         """What MLflow says of every run."""
         client = MlflowClient(tracking_uri=self.tracking)
-        experiment = client.get_experiment_by_name("faults")
+        experiment = client.get_experiment_by_name(name)
         return {r.info.run_name: r.info.status for r in client.search_runs([experiment.experiment_id])}
 
     def text(self) -> str:

@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import optuna
 import psutil
 import pytest
 from postgres import postgres
-from sweep import PATIENCE, Sweep, assert_whole, until
+from sweep import EXPERIMENT, PATIENCE, Sweep, assert_whole, until
 
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.shards import ingest_local
+from clef_ray.studies.storage import open_storage
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -79,6 +81,31 @@ def test_kill_of_the_driver(sweep):
     _, alive = psutil.wait_procs(children, timeout=180)
     assert not alive, f"Ray outlived its driver: {alive}"
     again(sweep, "kill -9 of the driver", before)
+
+
+@pytest.mark.faults
+def test_kill_of_the_driver_of_a_search(sweep):
+    """Configurations that a sampler drew: the ones that ran go on under their numbers, and no further one is drawn in their place."""
+    sweep.experiment = EXPERIMENT.with_name("searching.py")
+    sweep.start()
+    before = sweep.until_epoch(2)
+    sweep.kill()
+    sweep.wait()
+    storage = open_storage(sweep.study)
+    (summary,) = optuna.get_all_study_summaries(storage)
+    drawn = [t.params for t in optuna.load_study(study_name=summary.study_name, storage=storage).trials]
+    begin = time.monotonic()
+    sweep.start()
+    assert sweep.wait() == 0, sweep.text()
+    found = optuna.load_study(study_name=summary.study_name, storage=storage).trials
+    assert [t.params for t in found][: len(drawn)] == drawn
+    assert len(found) == 4
+    assert {t.state.name for t in found} <= {"COMPLETE", "PRUNED"}
+    after = sweep.histories()
+    for run, epochs in before.items():
+        assert after[run][: len(epochs)] == epochs, f"{run} lost finished epochs"
+    assert set(sweep.statuses("searching").values()) == {"FINISHED"}
+    TABLE.append(("kill -9 of the driver of a search", "the same command goes on", time.monotonic() - begin))
 
 
 @pytest.mark.faults
