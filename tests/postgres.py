@@ -41,9 +41,15 @@ class Server:
         _as_user("pg_ctl", "stop", "-w", "-m", "fast", "-D", self.folder / "data")
 
 
+def _program(name: str) -> str | None:
+    """Debian keeps the server's programs off the PATH."""
+    places = [str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *places]))
+
+
 def _as_user(command: str, *arguments: object) -> None:
     """PostgreSQL refuses to run as root."""
-    line = [shutil.which(command), *map(str, arguments)]
+    line = [_program(command), *map(str, arguments)]
     if os.geteuid() == 0:
         line = ["runuser", "-u", "nobody", "--", *line]
     subprocess.run(
@@ -54,7 +60,7 @@ def _as_user(command: str, *arguments: object) -> None:
 @contextmanager
 def postgres() -> Iterator[Server]:
     """A fresh server, stopped and removed at the end; skips where there is no PostgreSQL."""
-    if missing := [c for c in ("initdb", "pg_ctl") if shutil.which(c) is None]:
+    if missing := [c for c in ("initdb", "pg_ctl") if _program(c) is None]:
         pytest.skip(f"no PostgreSQL server here: {missing[0]} is not found")
     with tempfile.TemporaryDirectory(prefix="clef_ray-postgres-") as name, socket.socket() as probe:
         folder = Path(name)

@@ -202,8 +202,12 @@ def test_a_checkpoint_goes_where_every_report_has_given_its_run_up(tmp_path, fir
     assert given_up(tmp_path) == [goes] + [False] * 14
 
 
-@pytest.mark.parametrize("verdict", ["FAILED", "lost"])
-def test_a_winners_run_is_in_its_study_alone(tmp_path, verdict):
+@pytest.mark.parametrize(
+    ("verdict", "elsewhere", "goes"),
+    [("FAILED", False, True), ("lost", False, False), ("lost", True, False), ("FAILED", True, True)],
+)
+def test_a_winners_run_is_in_its_study_alone(tmp_path, verdict, elsewhere, goes):
+    """elsewhere: another report has given it up."""
     storage_with(tmp_path, ["started"] * 2 + ["absent"] * 13, report=False)
     rows = (Configuration(0, "COMPLETE", {}),)
     study = StudyView(
@@ -211,8 +215,11 @@ def test_a_winners_run_is_in_its_study_alone(tmp_path, verdict):
     )
     sweep = replace(PLAN, trials=PLAN.trials[:1])
     make_report(tmp_path, sweep, [ended(PLAN.trials[0], "PRUNED")], study)
+    if elsewhere:
+        other = replace(PLAN, trials=PLAN.trials[1:2])
+        make_report(tmp_path, other, [ended(PLAN.trials[1], "PRUNED")], name="other")
     age(tmp_path, 2 * HOUR)
-    assert given_up(tmp_path) == [True, verdict == "FAILED"] + [False] * 13
+    assert given_up(tmp_path) == [True, goes] + [False] * 13
 
 
 def test_a_run_that_was_given_up_and_trains_again_is_left_alone(tmp_path):

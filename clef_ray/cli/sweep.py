@@ -33,18 +33,10 @@ def search(declared: Search, arguments: argparse.Namespace, console: Console) ->
     examples = [t.run for t in _examples(asked, "", settings, arguments.smoke)]
     if arguments.dry_run:
         from clef_ray.cli.dryrun import show_search
-        from clef_ray.cli.launch import data_of, request_of
         from clef_ray.cluster.session import session
 
         with session(arguments.address):
-            return show_search(
-                asked,
-                examples,
-                data_of(arguments, examples),
-                arguments.storage,
-                request_of(arguments),
-                console,
-            )
+            return show_search(asked, settings, examples, arguments, console)
     with launch(examples, arguments, console) as ready:
         return _search(asked, settings, ready)
 

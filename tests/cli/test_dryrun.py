@@ -83,6 +83,7 @@ def test_before_anything_is_there(told, tmp_path):
     assert f"data: 40 records of 40 patients, to be ingested into {tmp_path}/shards/synthetic-" in said
     assert f"new study in sqlite:///{tmp_path}/optuna/optuna.db" in said
     assert "at most 18 runs" in said
+    assert "secret" not in told("--study-uri", f"sqlite:///{tmp_path}/x?password=secret")
     assert not everything(tmp_path)
 
 
