@@ -84,6 +84,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "seconds": dict(outcome.seconds),
         "shared_with": outcome.shared_with,
         "reason": outcome.reason,
+        "lost": outcome.lost,
     }
 
 
@@ -138,7 +139,8 @@ def _read_trial(arm: Arm, values: Mapping[str, Any], folder: Store) -> Trial:
 def _read_outcome(trial: Trial, values: Mapping[str, Any], plan: Plan, storage: str) -> Outcome | None:
     kept = {key: values[key] for key in ("seconds", "shared_with", "reason")}
     if values["state"] != "COMPLETE":
-        return Outcome(trial, values["state"], history=values["history"], **kept)
+        lost = values.get("lost", False)
+        return Outcome(trial, values["state"], history=values["history"], lost=lost, **kept)
     stored = load_outcome(trial, plan.tasks, plan.data, storage, plan.split)
     return stored and replace(stored, **kept)
 

@@ -88,6 +88,7 @@ def ablation_report(families=("CLEF", "SimCLR"), counts=(1, 7, 31, 126), seeds=5
         found[2].trial,
         "FAILED",
         reason="loss is not finite at epoch 3: the learning rate 0.5 is too high for this batch",
+        lost=True,
     )
     return made, found
 
