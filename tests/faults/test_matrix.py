@@ -5,7 +5,6 @@ The whole matrix is `make test-faults`; it prints fault, outcome and seconds to 
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,8 +15,9 @@ from pathlib import Path
 import optuna
 import psutil
 import pytest
+from mlflow_server import Server
 from postgres import postgres
-from sweep import EXPERIMENT, PATIENCE, Sweep, assert_whole, until
+from sweep import EXPERIMENT, PATIENCE, Sweep, assert_whole
 
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.shards import ingest_local
@@ -199,59 +199,21 @@ def test_a_full_disk(sweep, tmp_path):
         )
 
 
-@contextmanager
-def mlflow_server(folder: Path, port: int) -> Iterator[None]:
-    folder.mkdir(exist_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/server.db",
-        "--artifacts-destination",
-        str(folder / "artifacts"),
-    ]
-    with (folder / "server.log").open("a") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    try:
-        until(lambda: _answers(port))
-        yield
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait(30)
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.faults
 def test_the_tracking_server_is_away(sweep, tmp_path):
-    port = free_port()
-    sweep.options = {"--tracking-uri": f"http://127.0.0.1:{port}"}
-    with mlflow_server(tmp_path / "server", port):
+    server = Server(tmp_path)
+    server.start()
+    try:
+        sweep.options = {"--tracking-uri": server.uri}
         sweep.start()
         before = sweep.until_epoch(2)
-    begin = time.monotonic()
-    time.sleep(AWAY)
-    with mlflow_server(tmp_path / "server", port):
+        server.stop()
+        begin = time.monotonic()
+        time.sleep(AWAY)
+        server.start()
         by_itself(sweep, f"tracking server away for {AWAY} s", before, begin)
+    finally:
+        server.stop()
 
 
 @pytest.mark.faults

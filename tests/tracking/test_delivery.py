@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from ablation_outcomes import LINEAGE, VALUES, complete, outcomes, toy_plan
-from mlflow_store import Read, Server, Table
+from mlflow_server import Server
+from mlflow_store import Read, Table
 
 from clef_ray.ablation import Outcome
 from clef_ray.errors import TrackingError

@@ -12,7 +12,8 @@ from threading import Thread
 
 import pytest
 from ablation_outcomes import LINEAGE, VALUES, complete, outcomes, toy_plan
-from mlflow_store import Read, Server, Table, free_port
+from mlflow_server import Server, free_port
+from mlflow_store import Read, Table
 
 from clef_ray.ablation import Outcome
 from clef_ray.config import to_dict

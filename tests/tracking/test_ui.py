@@ -8,7 +8,8 @@ from urllib.parse import quote
 import pytest
 from ablation_outcomes import LINEAGE, complete, toy_plan
 from browser import CHROMIUM, page
-from mlflow_store import Read, Server, Table
+from mlflow_server import Server
+from mlflow_store import Read, Table
 
 from clef_ray.ablation import Arm
 from clef_ray.tracking.delivery import Delivered
