@@ -15,7 +15,7 @@ from clef_ray.cli.progress import Display
 from clef_ray.cluster.sweep import run_sweep
 from clef_ray.errors import ConfigError
 from clef_ray.report import Configuration, StudyView
-from clef_ray.report.record import load
+from clef_ray.report.record import summary
 from clef_ray.report.study import Gain
 from clef_ray.search import COSTS, Float, Int, Search, name_of
 from clef_ray.store import Store
@@ -190,4 +190,4 @@ def _judged(asked: Search, ready: Launch) -> int:
     """How many different winners the test patients of these data have judged."""
     reports = Store(ready.storage).child("reports")
     finals = [reports.child(name) for name in reports.list() if name.startswith(f"{asked.name}_final-")]
-    return sum(load(folder, ready.storage).plan.data == ready.data for folder in finals)
+    return sum(summary(folder).data == ready.data for folder in finals)

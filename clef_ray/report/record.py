@@ -32,12 +32,13 @@ class Report:
 
 @dataclass(frozen=True)
 class Summary:
-    """One line of the list of experiments. complete, planned: trials."""
+    """What the record says of itself, without the results. complete, planned: trials; data: the shards' fingerprint."""
 
     finished: str
     complete: int
     planned: int
     answer: str
+    data: str
 
 
 def dump(report: Report, answer: str) -> bytes:
@@ -96,7 +97,8 @@ def summary(folder: Store) -> Summary:
     """What the list of experiments shows of this folder, from the record alone."""
     content = json.loads(folder.read_bytes(RECORD))
     complete = sum(o["state"] == "COMPLETE" for o in content["outcomes"])
-    return Summary(content["lineage"]["finished"], complete, len(content["trials"]), content["answer"])
+    finished, data = content["lineage"]["finished"], content["plan"]["data"]
+    return Summary(finished, complete, len(content["trials"]), content["answer"], data)
 
 
 def load(folder: Store, storage: str) -> Report:
