@@ -102,7 +102,7 @@ def show_search(
     say(data.line)
     uri = arguments.study_uri or default_uri(Store(storage))
     name = Samples(asked, data.fingerprint, settings, smoke=arguments.smoke).name
-    there = peek(uri, name)
+    there = peek(uri, name, [o.metric for o in asked.objectives])
     for line in standing(there, asked.configurations, public(uri)):
         say(line)
     room = check(request)
@@ -143,8 +143,8 @@ def stopping_rule(stopping: Stopping) -> str:
     return f"stopped early, by its first seed: {'; or '.join(rules)}" if rules else "nothing is stopped early"
 
 
-def peek(uri: str, name: str) -> list[Row]:
-    """The configurations of this study, by number; none where it or the file it lies in is not there: that is not made.
+def peek(uri: str, name: str, metrics: Sequence[str]) -> list[Row]:
+    """The configurations of this study of these objectives, by number; none where it or the file it lies in is not there: that is not made.
 
     TrackingError as `studies.storage.open_storage`.
     """
@@ -158,7 +158,7 @@ def peek(uri: str, name: str) -> list[Row]:
         return []
     finally:
         close_storage(storage)
-    return [row(trial, ()) for trial in trials]
+    return [row(trial, metrics) for trial in trials]
 
 
 def standing(there: Sequence[Row], configurations: int, uri: str) -> list[str]:

@@ -18,7 +18,7 @@ from clef_ray.store import Store
 from clef_ray.studies.storage import check as check_study
 from clef_ray.studies.storage import default_uri as default_study
 from clef_ray.tracking import default_uri, public
-from clef_ray.tracking.mlflow import MlflowTracker
+from clef_ray.tracking.client import check as check_tracking
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def launch(runs: Sequence[Run], arguments: argparse.Namespace, console: Console)
     store.check_writable()
     tracking = arguments.tracking_uri or default_uri(store)
     study = arguments.study_uri or default_study(store)
-    MlflowTracker(tracking)
+    check_tracking(tracking)
     check_study(study)
     with interruptible(), session(arguments.address):
         slots = check(request).concurrent

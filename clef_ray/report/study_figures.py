@@ -116,7 +116,7 @@ def slices(study: StudyView) -> Drawing | None:
     count = ceil(len(names) / _COLUMNS)
     figure, grid = panels(count, min(_COLUMNS, len(names)), 0.5 + 2.1 * count, sharey=True)
     places = [axes for row in grid for axes in row]
-    for axes, name in zip(places, names, strict=False):
+    for axes, name in zip(places[: len(names)], names, strict=True):
         tidy(axes)
         _slice(axes, name, study)
     for axes in places[len(names) :]:

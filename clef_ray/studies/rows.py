@@ -31,12 +31,11 @@ def row(trial: FrozenTrial, metrics: Sequence[str]) -> Row:
     """A trial as a row. metrics: the study's objectives in order. A stopped one has no values: Optuna shows its last epoch's as one."""
     state = next(s for s in get_args(State) if s == trial.state.name)
     attrs = dict(trial.user_attrs)
-    values = zip(metrics, trial.values or (), strict=False)
     return Row(
         trial.number,
         state,
         fixed(trial),
-        dict(values) if state == "COMPLETE" else {},
+        dict(zip(metrics, trial.values, strict=True)) if state == "COMPLETE" else {},
         {m: e for m, e in attrs.get("standard_error", {}).items() if m in metrics},
         attrs.get("reason"),
         state == "COMPLETE" and all(excess <= 0 for excess in trial.constraints.values()),
