@@ -6,7 +6,7 @@ samples, called in parallel by ingestion. Both use the field's names and the uni
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -39,8 +39,13 @@ COVARIATES = (
 #: The twelve standard leads in their usual order.
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
+_STANDARD = {lead.upper(): lead for lead in LEADS}
+
 #: The raw value by which WFDB format 16 marks a sample that is not valid.
 INVALID_SAMPLE = -32768
+
+#: Raw units per mV of signals that are not stored as 16-bit numbers: 1 uV each, which holds +-32 mV.
+MICROVOLTS = 1000.0
 
 #: The reason of an UnreadableError that may be gone at the next start: the file is not there (yet).
 MISSING_FILE = "missing file"
@@ -53,6 +58,29 @@ class UnreadableError(DataError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+def lead_name(written: str) -> str:
+    """A lead's name in the spelling of LEADS, whatever its case ("AVR" -> "aVR"); another name stays as it is written."""
+    name = written.strip()
+    return _STANDARD.get(name.upper(), name)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a dataset is published, and what is there.
+
+    url: its page; access: `open`, `registered` (an account and a data use agreement) or `credentialed` (PhysioNet's training besides);
+    records, patients: the published counts, None where none is published; physionet: "slug/version" below physionet.org/files, None where
+    it is published elsewhere; how: a command or a sentence on how to get it.
+    """
+
+    url: str
+    access: Literal["open", "registered", "credentialed"]
+    records: int | None
+    patients: int | None
+    how: str
+    physionet: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +101,24 @@ class Signal:
         mv = (self.raw_CT.astype(np.float32) - self.baseline_C[:, None]) / self.gain_C[:, None]
         return np.where(self.raw_CT == INVALID_SAMPLE, np.float32(np.nan), mv)
 
+    @classmethod
+    def of_millivolts(cls, mv_CT: NDArray[np.floating], fs: float, leads: tuple[str, ...]) -> Self:
+        """Samples that are numbers of mV [leads, samples], NaN = invalid, rounded to the nearest MICROVOLTS-th of a mV.
+
+        UnreadableError ("amplitude") where they do not fit into 16 bits: no ECG has 32 mV.
+        """
+        raw_CT = np.rint(np.asarray(mv_CT, dtype=np.float64) * MICROVOLTS)
+        invalid_CT = np.isnan(raw_CT)
+        if (np.abs(raw_CT[~invalid_CT]) > -INVALID_SAMPLE - 1).any():
+            raise UnreadableError("amplitude", f"beyond +-{-INVALID_SAMPLE / MICROVOLTS:g} mV")
+        return cls(
+            raw_CT=np.where(invalid_CT, INVALID_SAMPLE, raw_CT).astype(np.int16),
+            fs=fs,
+            leads=leads,
+            gain_C=np.full(len(leads), MICROVOLTS, dtype=np.float32),
+            baseline_C=np.zeros(len(leads), dtype=np.float32),
+        )
+
 
 def covariates_of(table: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     """What scores read of a table: every column of COVARIATES, and `findings` where the table has it (`shards.read_table` adds it)."""
@@ -81,18 +127,27 @@ def covariates_of(table: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
 
 
 class Dataset(Protocol):
-    """What ingestion needs of a dataset. The constructor's parameters are the dataset's options (`root`, `fs`, ...).
+    """What ingestion needs of a dataset. The constructor's parameters are the dataset's options (`root`, `fs`, `seconds`, ...).
 
-    fs, samples, leads: the shape every record must have (another shape is quarantined).
+    fs, samples, leads: the shape every record has in the shards. `signal` may return another rate, more samples, more leads or another
+    order: ingestion picks the leads, resamples and cuts, and sets aside what is too short or lacks a lead (`shards.fit`).
+    pad: whether a record that is too short is filled up with 0 mV at its end in place of being set aside.
     label_sets: label-set name -> class names in order, e.g. {"superclass": ("NORM", "MI", ...)}.
-    headline: the label set that comparisons are made on by default.
+    headline: the label set that comparisons are made on by default; "" where there is none.
+    targets: what else a task may predict, as name -> unit, e.g. {"dbp": "mmHg"}.
+    covariates: which of COVARIATES it can give; the others are unknown for every record.
     signature: glob patterns of files by which a folder is recognised as this dataset's; none where it is not read from a folder.
     """
 
     signature: ClassVar[tuple[str, ...]]
+    source: ClassVar[Source]
+    covariates: ClassVar[tuple[str, ...]]
 
     @property
     def label_sets(self) -> Mapping[str, tuple[str, ...]]: ...
+
+    @property
+    def targets(self) -> Mapping[str, str]: ...
 
     @property
     def headline(self) -> str: ...
@@ -112,14 +167,18 @@ class Dataset(Protocol):
     @property
     def leads(self) -> tuple[str, ...]: ...
 
+    @property
+    def pad(self) -> bool: ...
+
     def parameters(self) -> dict[str, Any]:
         """What determines the content, for the manifest: options and digests of the tables, no absolute path."""
         ...
 
     def table(self) -> pd.DataFrame:
         """One row per record, sorted by record: `record` (str, unique), `patient` (str), `fold` (int 1..10, no patient in two folds),
-        every covariate of COVARIATES (float, NaN = unknown), and for each label set a column `label_<set>` holding a list of class
-        names (None where the record was not annotated for that set). Further columns are the dataset's own (file names).
+        every covariate of COVARIATES (float, NaN = unknown), for each label set a column `label_<set>` holding a list of class names
+        (None where the record was not annotated for that set), and for each target a column `target_<name>` (float, NaN = unknown).
+        Further columns are the dataset's own (file names, where a window starts). Of a recording of hours each window is a row.
         """
         ...
 

@@ -6,10 +6,7 @@ import numpy as np
 import wfdb
 from wfdb.io.header import HeaderSyntaxError
 
-from clef_ray.datasets import LEADS, MISSING_FILE, Signal, UnreadableError
-
-#: Lead names are written in several cases ("AVR", "aVR").
-_STANDARD = {lead.upper(): lead for lead in LEADS}
+from clef_ray.datasets import MISSING_FILE, Signal, UnreadableError, lead_name
 
 
 def read_wfdb(path: Path) -> Signal:
@@ -30,7 +27,7 @@ def read_wfdb(path: Path) -> Signal:
     return Signal(
         raw_CT=raw_CT,
         fs=float(record.fs),
-        leads=tuple(_STANDARD.get(name.upper(), name) for name in record.sig_name),
+        leads=tuple(lead_name(name) for name in record.sig_name),
         gain_C=np.asarray(record.adc_gain, dtype=np.float32),
         baseline_C=np.asarray(record.baseline, dtype=np.float32),
     )

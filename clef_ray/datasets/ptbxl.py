@@ -6,8 +6,7 @@ scp_statements.csv, with the signal files that exist.
 """
 
 import ast
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -15,7 +14,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from clef_ray.datasets import COVARIATES, LEADS, Signal
+from clef_ray.datasets import COVARIATES, LEADS, Signal, Source
+from clef_ray.datasets._tables import bmi, digest, read_csv, to_numbers
 from clef_ray.datasets._wfdb import read_wfdb
 from clef_ray.errors import DataError
 
@@ -54,6 +54,17 @@ class Ptbxl:
         "doi:10.1038/s41597-020-0495-6; Goldberger et al., PhysioNet, Circulation 101(23):e215 (2000)"
     )
     licence: ClassVar[str] = "CC BY 4.0"
+    source: ClassVar[Source] = Source(
+        url="https://physionet.org/content/ptb-xl/1.0.3/",
+        access="open",
+        records=21799,
+        patients=18869,
+        physionet="ptb-xl/1.0.3",
+        how="clef-ray download ptbxl --root DIR",
+    )
+    covariates: ClassVar[tuple[str, ...]] = ("age", "sex", "bmi")
+    targets: ClassVar[Mapping[str, str]] = {}
+    pad: ClassVar[bool] = False
     leads: ClassVar[tuple[str, ...]] = LEADS
 
     def __init__(self, root: str, fs: Literal[100, 500] = 100) -> None:
@@ -79,9 +90,7 @@ class Ptbxl:
         return {
             "fs": self.fs,
             "layout": "published" if self._published else "partial",
-            "tables": {
-                name: hashlib.sha256((self.root / name).read_bytes()).hexdigest() for name in tables if name
-            },
+            "tables": {name: digest(self.root / name) for name in tables if name},
             "age_90_or_older": int((self._table["age"] == CENSORED_AGE).sum()),
             "without_signal_file": len(self._rows) - len(self._table),
         }
@@ -100,11 +109,11 @@ class Ptbxl:
         file = "filename_lr" if self.fs == 100 else "filename_hr"
         needed = ["ecg_id", "patient_id", "strat_fold", file]
         if self._ages_file is None:
-            rows = _records(self.root / self._labels_file, [*needed, *_NUMBERS, "scp_codes"])
+            rows = _read(self.root / self._labels_file, [*needed, *_NUMBERS, "scp_codes"])
         else:
             prepared = [column for _, column in _SOURCES.values() if column]
-            ages = _records(self.root / self._ages_file, ["ecg_id", "age", "sex"])
-            rows = _records(self.root / self._labels_file, [*needed, *prepared])
+            ages = _read(self.root / self._ages_file, ["ecg_id", "age", "sex"])
+            rows = _read(self.root / self._labels_file, [*needed, *prepared])
             rows = rows.merge(ages, on="ecg_id", how="left")
         return rows.rename(columns={file: "file"}).sort_values("ecg_id", ignore_index=True)
 
@@ -128,7 +137,7 @@ class Ptbxl:
         table["age"] = rows["age"].clip(upper=CENSORED_AGE)
         table["sex"] = rows["sex"]  # 0 male, 1 female, as in COVARIATES
         if self._published:
-            table["bmi"] = _bmi(rows["height"], rows["weight"])
+            table["bmi"] = bmi(rows["height"], rows["weight"])
         for name in self.label_sets:
             table[f"label_{name}"] = self._labels(rows, name)
         table["file"] = rows["file"]
@@ -182,33 +191,14 @@ def _statements(root: Path) -> pd.DataFrame:
             f"ptbxl.root: {root} lacks scp_statements.csv, which says which classes the statements belong to"
         )
     needed = [source for source, _ in _SOURCES.values()]
-    table = _csv(path, needed, index_col=0)
+    table = read_csv(path, needed, index_col=0)
     return table[needed]
 
 
-def _csv(path: Path, needed: Iterable[str], index_col: int | None = None) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, index_col=index_col)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a readable CSV: {error}") from error
-    if missing := [column for column in needed if column not in table]:
-        raise DataError(
-            f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
-        )
-    return table
-
-
-def _records(path: Path, needed: list[str]) -> pd.DataFrame:
-    """A table of records: _WHOLE columns as int64, _NUMBERS as float64 with NaN for unknown. DataError: file, column, number of rows."""
-    table = _csv(path, needed)
-    for column in (name for name in needed if name in (*_WHOLE, *_NUMBERS)):
-        numbers, whole = pd.to_numeric(table[column], errors="coerce"), column in _WHOLE
-        wrong = numbers % 1 != 0 if whole else numbers.isna() & table[column].notna()
-        if count := int(wrong.sum()):
-            kind = "whole number" if whole else "number"
-            raise DataError(f"{path}: column {column}: no {kind} in {count} of {len(table)} rows")
-        table[column] = numbers.astype("int64" if whole else "float64")
-    return table
+def _read(path: Path, needed: list[str]) -> pd.DataFrame:
+    """A table of records with its numbers as numbers."""
+    whole, numbers = ([name for name in names if name in needed] for names in (_WHOLE, _NUMBERS))
+    return to_numbers(read_csv(path, needed), path, whole=whole, numbers=numbers)
 
 
 def _classes(column: pd.Series) -> dict[str, str]:
@@ -228,9 +218,3 @@ def _codes(column: pd.Series) -> list[list[str]]:
         raise DataError(
             f"ptbxl_database.csv: scp_codes is not a dictionary of statements: {error}"
         ) from error
-
-
-def _bmi(height_cm: pd.Series, weight_kg: pd.Series) -> pd.Series:
-    """kg/m2 where both are plausible for a person (100-230 cm, 25-300 kg), else NaN."""
-    plausible = height_cm.between(100, 230) & weight_kg.between(25, 300)
-    return (weight_kg / (height_cm / 100) ** 2).where(plausible)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clef_ray.datasets import COVARIATES, LEADS, Signal, UnreadableError
+from clef_ray.datasets import COVARIATES, LEADS, Signal, Source, UnreadableError
 from clef_ray.datasets import _cohort as cohort
 from clef_ray.datasets import _ecg_model as model
 from clef_ray.datasets import _ecg_rhythm as rhythms
@@ -58,6 +58,16 @@ class Synthetic:
         "clef_ray synthetic cohort; model after McSharry et al., IEEE Trans Biomed Eng 2003;50:289."
     )
     licence: ClassVar[str] = "BSD-3-Clause"
+    source: ClassVar[Source] = Source(
+        url="https://doi.org/10.1109/TBME.2003.808805",
+        access="open",
+        records=None,
+        patients=None,
+        how="clef-ray synth --patients 1000 --out DIR",
+    )
+    covariates: ClassVar[tuple[str, ...]] = COVARIATES
+    targets: ClassVar[Mapping[str, str]] = {}
+    pad: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Refuse options outside their ranges."""

@@ -1,0 +1,5 @@
+RECORDS, PATIENTS = 13, 12
+
+
+def write(folder):
+    return {"patients": PATIENTS, "seed": 1}
