@@ -135,7 +135,7 @@ def test_it_comes_through_ingestion(made, tmp_path):
     for name in dataset.label_sets:
         assert stored[f"label_{name}"].tolist() == kept[f"label_{name}"].tolist()
     corpus = load_corpus(str(tmp_path / "shards"), dataset.fs)
-    assert np.isfinite(corpus.signals_NCT).all()
+    assert np.isfinite(corpus.signals.millivolts()).all()
 
 
 def test_a_folder_that_is_not_there_or_empty_is_named(made, tmp_path):

@@ -146,7 +146,7 @@ BROKEN = {
     "unknown format": (_header("_lr.dat 16 ", "_lr.dat 999 "), "header"),
     "gain is not a number": (_header("481.5(-30)/mV", "481.+(-30)/mV"), "header"),
     "no lead names": (_no_lead_names, "header"),
-    "another unit": (_header("481.5(-30)/mV", "481.5(-30)/uV"), "header"),
+    "another unit": (_header("481.5(-30)/mV", "481.5(-30)/mmHg"), "header"),
 }
 
 
