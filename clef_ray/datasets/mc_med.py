@@ -136,6 +136,8 @@ class McMed:
         segments = summary[summary["Type"] == "II"].set_index("CSN")["Segments"]
         visits = visits.assign(segments=visits["CSN"].map(segments).fillna(0).astype(int))
         visits = visits[visits["segments"] > 0].sort_values("CSN", ignore_index=True)
+        if visits.empty:
+            raise DataError(f"{path}: no visit of {VISITS} has a segment of lead II")
         if self.split == "hashed":
             return visits, 0
         parts = {csn: part for part in _PARTS for csn in read_split(self.root / self._split_file(part))}

@@ -35,8 +35,8 @@ class MimicIvEcg:
     """MIMIC-IV-ECG under `root`: record_list.csv, machine_measurements.csv and files/.
 
     Of the patients, one of two sources, or none (then all covariates are unknown):
-    hosp, ed: the folders of MIMIC-IV's modules (patients, admissions, omr, labevents, diagnoses_icd, prescriptions; edstays, triage,
-    vitalsign; .csv or .csv.gz). sbp, bmi, total_cholesterol, hdl, hba1c and egfr are the nearest values from `days_before` days before the
+    hosp, ed: the folders of the modules of MIMIC-IV 2.0 or newer (patients, admissions, omr, labevents, diagnoses_icd, prescriptions;
+    edstays, triage, vitalsign; .csv or .csv.gz). The emergency department's pressure counts where the clinic has none. sbp, bmi, total_cholesterol, hdl, hba1c and egfr are the nearest values from `days_before` days before the
     ECG to `days_after` days after it; a year on both sides is as far as a risk score may be from what it is made of. Conditions, smoking and
     drugs are never from after the ECG: see `_mimic_history`. admissions: `past` counts stays that had ended by the ECG, `current` also the
     one it was taken in, whose codes are of its end. drug_days: how far back a prescription counts. Ages above 89 are 90.

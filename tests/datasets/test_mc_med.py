@@ -118,6 +118,14 @@ def test_more_windows_of_a_visit(root):
     assert McMed(root, seconds=2, per_visit=3, every=2).table()["record"].iloc[2] == "98000012-002-00000000"
 
 
+def test_a_folder_without_any_lead_ii_is_refused(tmp_path):
+    root = layout.write(tmp_path)["root"]
+    summary = tmp_path / "waveform_summary.csv"
+    summary.write_text(summary.read_text().replace(",II,", ",Resp,"))
+    with pytest.raises(DataError, match=r"no visit of visits\.csv has a segment of lead II"):
+        McMed(root).table()
+
+
 def test_a_visit_without_its_files_keeps_its_row(tmp_path):
     root = layout.write(tmp_path)["root"]
     for path in Path(tmp_path / "waveforms" / "678").rglob("*.*"):
