@@ -16,7 +16,7 @@ from clef_ray.registry import ENCODERS, LOSSES, METHODS, PRESET, SCORES, TASKS, 
 from clef_ray.sections import Imputation, Missingness, Optimiser, Signals, Views
 
 #: Raised when the meaning of a configuration changes though its text does not, so that old results are not taken for new ones.
-SCIENCE_VERSION = 2
+SCIENCE_VERSION = 3
 
 #: Raised when a task's numbers change their meaning though its text does not: tasks are evaluated again, encoders are not trained again.
 EVALUATION_VERSION = 2

@@ -1,4 +1,4 @@
-"""One process at a time drives a sweep: its lease is a small file in the storage, which says who it is and that it lives."""
+"""Who is at work on what: a lease is a small file in the storage, which says which process holds a plan or a run and that it lives."""
 
 import json
 import os
@@ -6,13 +6,15 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Self
 
 import psutil
 
-from clef_ray.errors import ConfigError, StorageError
+from clef_ray.errors import ClefRayError, ConfigError, StorageError
 from clef_ray.store import Store
 
 #: Seconds between two signs of life, and after how many without one a process of another machine counts as dead.
@@ -20,6 +22,10 @@ BEAT, DEAD = 30.0, 120.0
 
 #: Seconds after which a lease is read again: of two processes that start at the same moment the later writer stays.
 _SETTLE = 0.2
+
+
+class LeaseLostError(ClefRayError):
+    """Another process has taken over what this one was at work on: everything that both of them write is the other's now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,49 +47,119 @@ class _Holder:
         except (psutil.NoSuchProcess, ValueError):  # or is none
             return False
 
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+class Leases:
+    """The leases of this process in one storage, which a thread of it keeps alive for the length of the `with` block.
+
+    A storage that cannot be written for a while costs signs of life, not the leases. One that is lost to another process all the same (this
+    one was asleep for longer than DEAD) is that one's: `check` says so.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        since = psutil.Process().create_time()
+        self._own = _Holder(uuid.uuid4().hex, socket.gethostname(), os.getpid(), since, time.time())
+        self._held: set[str] = set()
+        self._lost: dict[str, _Holder] = {}
+        self._changing, self._over = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._work, name="leases", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+        for name in tuple(self._held):
+            self.give(name)
+
+    def take(self, name: str) -> str | None:
+        """Hold `name`; None where it is held now, else who holds it, in words. A dead process's is taken over."""
+        file = _file(name)
+        if not self._create(file):
+            while (holder := _read(self._store, file)) is None or holder.token != self._own.token:
+                if (other := _living(self._store, file)) is not None:
+                    return other
+                self._write(file)
+                time.sleep(_SETTLE)
+        with self._changing:
+            self._held.add(name)
+        return None
+
+    def give(self, name: str) -> None:
+        """Hold it no longer. One that cannot be deleted ends with this process, or DEAD seconds after its last sign of life."""
+        with self._changing:
+            self._held.discard(name)
+            with suppress(StorageError):
+                if (holder := _read(self._store, _file(name))) and holder.token == self._own.token:
+                    self._store.delete(_file(name))
+
+    def check(self) -> None:
+        """LeaseLostError where another process has taken one of them."""
+        for name, holder in self._lost.items():
+            raise LeaseLostError(
+                f"{self._store.path(_file(name))}: {holder} took this over while this process gave no sign of life (asleep, or cut off "
+                "from the storage), and goes on with it; nothing is lost. This one stops, not to do everything twice."
+            )
+
+    def _create(self, file: str) -> bool:
+        """Whether nobody had it: at once, where the storage is a folder, whose system lets one of two win."""
+        if not self._store.local or self._store.exists(file):
+            return False
+        ready = f"{file}.{uuid.uuid4().hex[:8]}"
+        self._write(ready)
+        try:
+            Path(self._path(file)).hardlink_to(self._path(ready))
+        except OSError:  # it is there now, or there are no links here
+            return False
+        finally:
+            self._store.delete(ready)
+        return True
+
+    def _path(self, file: str) -> str:
+        return self._store.path(file).removeprefix("file://")
+
+    def _write(self, file: str) -> None:
+        self._store.write_bytes(file, json.dumps(asdict(replace(self._own, beat=time.time()))).encode())
+
+    def _work(self) -> None:
+        while not self._over.wait(BEAT):
+            for name in tuple(self._held):
+                with self._changing, suppress(StorageError):  # full, or away: the next one may arrive
+                    self._beat(name)
+
+    def _beat(self, name: str) -> None:
+        if name not in self._held:
+            return
+        holder = _read(self._store, _file(name))
+        if holder is not None and holder.token != self._own.token:
+            self._held.discard(name)
+            self._lost[name] = holder
+        else:
+            self._write(_file(name))  # also where somebody deleted or damaged it: we are still at work
+
 
 @contextmanager
-def lease(store: Store, name: str) -> Iterator[None]:
-    """Hold `name` in this store for the length of the block. ConfigError where a living process holds it; a dead one's is taken over.
+def lease(store: Store, name: str) -> Iterator[Callable[[], None]]:
+    """Hold `name`, a plan's, in this store for the length of the block; yields `Leases.check`.
 
-    A storage that cannot be written for a while costs signs of life, not the lease. Whoever loses it to another process all the same (this
-    one was asleep for longer than DEAD) leaves it to that one.
+    ConfigError where a living process holds it; a dead one's is taken over.
     """
-    file = f"leases/{name}.json"
-    own = _Holder(
-        uuid.uuid4().hex, socket.gethostname(), os.getpid(), psutil.Process().create_time(), time.time()
-    )
+    with Leases(store) as leases:
+        if (other := leases.take(name)) is not None:
+            raise ConfigError(
+                f"the same sweep is being run already, by {other}: two would train every run twice. "
+                "Wait for it or stop it; the same command then goes on."
+            )
+        yield leases.check
 
-    def write() -> None:
-        store.write_bytes(file, json.dumps(asdict(replace(own, beat=time.time()))).encode())
 
-    def token() -> str | None:
-        holder = _read(store, file)
-        return holder.token if holder else None
-
-    while token() != own.token:
-        _refuse_living(store, file)
-        write()
-        time.sleep(_SETTLE)
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(BEAT):
-            with suppress(StorageError):  # full, or away: the next one may arrive
-                if token() not in (own.token, None):
-                    return
-                write()  # also where somebody deleted or damaged it: we are still at work
-
-    thread = threading.Thread(target=beat, name="lease", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        with suppress(StorageError):  # it ends with this process, or DEAD seconds later
-            if token() == own.token:
-                store.delete(file)
+def _file(name: str) -> str:
+    return f"leases/{name}.json"
 
 
 def _read(store: Store, file: str) -> _Holder | None:
@@ -91,7 +167,13 @@ def _read(store: Store, file: str) -> _Holder | None:
     if not store.exists(file):
         return None
     try:
-        told = json.loads(store.read_bytes(file))
+        content = store.read_bytes(file)
+    except StorageError:
+        if store.exists(file):
+            raise
+        return None  # given back between the two looks
+    try:
+        told = json.loads(content)
         return _Holder(
             str(told["token"]), str(told["host"]), int(told["pid"]), float(told["since"]), float(told["beat"])
         )
@@ -99,17 +181,15 @@ def _read(store: Store, file: str) -> _Holder | None:
         return None
 
 
-def _refuse_living(store: Store, file: str) -> None:
+def _living(store: Store, file: str) -> str | None:
+    """Who lives and holds it, in words; None where nobody does."""
     holder = _read(store, file)
-    if holder is None:
-        written = (e.modified for e in store.walk("leases", recursive=False) if e.name == file)
-        if (age := min((time.time() - at for at in written), default=DEAD)) < DEAD:
-            raise ConfigError(
-                f"{store.path(file)} is damaged, and was written {max(age, 0.0):.0f} s ago by somebody who may run the same sweep: start "
-                f"again {DEAD:.0f} s after it was written, or delete it if nobody runs it"
-            )
-    elif holder.lives:
-        raise ConfigError(
-            f"the same sweep is being run already, by process {holder.pid} on {holder.host}: two would train every run twice. "
-            "Wait for it or stop it; the same command then goes on."
+    if holder is not None:
+        return str(holder) if holder.lives else None
+    written = (e.modified for e in store.walk("leases", recursive=False) if e.name == file)
+    if (age := min((time.time() - at for at in written), default=DEAD)) < DEAD:
+        return (
+            f"somebody unknown ({store.path(file)} is damaged, and was written {max(age, 0.0):.0f} s ago: it counts until "
+            f"{DEAD:.0f} s after that; delete it if nobody is at work)"
         )
+    return None

@@ -41,11 +41,15 @@ class Views:
     """How two views are made of one record (method §3).
 
     lead: `random` draws two of the record's leads, made equal with probability same_lead; a lead name uses that one for both.
-    noise_mv: RMS [mV] of the added noise; mask_probability: chance of zeroing one run of mask_share of the window.
+    crop: which window of a longer record, its first or one drawn anew in every epoch, the same for both views.
+    noise: `synthetic`, or a bank of recorded noise by its name (`clef-ray noise`); noise_mv: RMS [mV] of what is added, over the window;
+    mask_probability: chance of zeroing one run of mask_share of the window.
     """
 
     lead: str = "random"
     same_lead: float = 0.8
+    crop: Literal["first", "random"] = "first"
+    noise: str = "synthetic"
     noise_mv: float = 0.1
     mask_probability: float = 0.2
     mask_share: tuple[float, float] = (0.1, 0.3)
@@ -94,3 +98,48 @@ class Missingness:
 
     def __post_init__(self) -> None:
         _within("missingness.rate", self.rate, 0, 1)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """When ingestion sets a record aside (clef_ray/signal/quality.py); shares are of the record's samples, in any one lead.
+
+    invalid_share: largest share of invalid samples; flat_share: a lead that stays at one value for this share, or longer, is flat (1: over
+    the whole record); saturated_share: largest share of samples that are clipped; amplitude_mv [mV]: largest distance from 0;
+    duplicates: whether the second copy of a recording is set aside, or kept and only counted.
+    When it only counts: opposed_arms: I and V6 correlate below minus this; limb_error: how far the limb leads miss what follows from I and
+    II, in terms of the RMS of these.
+    """
+
+    invalid_share: float = 0.05
+    flat_share: float = 0.5
+    saturated_share: float = 0.05
+    amplitude_mv: float = 20.0
+    duplicates: Literal["set_aside", "keep"] = "set_aside"
+    opposed_arms: float = 0.4
+    limb_error: float = 0.5
+
+    def __post_init__(self) -> None:
+        _within("quality.invalid_share", self.invalid_share, 0, 0.5)
+        _within("quality.flat_share", self.flat_share, 0.05, 1)
+        _within("quality.saturated_share", self.saturated_share, 0, 1)
+        _within("quality.amplitude_mv", self.amplitude_mv, 0.1, 1000, "mV")
+        _within("quality.opposed_arms", self.opposed_arms, 0, 1)
+        _within("quality.limb_error", self.limb_error, 0, 100)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What ingestion does to the samples before they are stored, zero phase; nothing by default: training filters as it reads.
+
+    band [Hz]: low and high edge of a band-pass; notch [Hz]: the mains frequency to take out.
+    """
+
+    band: tuple[float, float] | None = None
+    notch: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.band is not None and not 0 < self.band[0] < self.band[1]:
+            raise ConfigError(f"filters.band {self.band} Hz: 0 < low < high is needed")
+        if self.notch is not None:
+            _within("filters.notch", self.notch, 1, 1000, "Hz")

@@ -1,19 +1,35 @@
 """One folder, local or in an object store, with the few operations that runs, shards and reports need.
 
-A path or URI (`storage`, `/data/x`, `s3://bucket/x`) goes through pyarrow's file systems, which Ray uses too. Local writes are atomic:
-a reader sees the old file or the new one, never half of it.
+A path or URI (`storage`, `/data/x`, `s3://bucket/x`) goes through pyarrow's file systems, which Ray uses too. Local writes are atomic and
+durable: a reader sees the old file or the new one, never half of it, and what was written is still there after the power was cut.
 """
 
+import hashlib
+import os
+import re
+import socket
+import time
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pyarrow.fs as pafs
 
 from clef_ray.errors import StorageError
+
+#: A file that is being written: whose (host, process), and a number of its own. The end is what `clef_ray.gc` knows them by.
+_TEMPORARY = re.compile(r"\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)\.[0-9a-f]{8}\.tmp$")
+
+#: Seconds after which a temporary file is given up whoever wrote it: one lives as long as a single write.
+_ABANDONED = 3600.0
+
+#: Bytes that are hashed at a time.
+_PIECE = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +61,19 @@ class Store:
         return "://" not in self.uri or self.uri.startswith("file://")
 
     def child(self, name: str) -> "Store":
-        return Store(f"{self.uri.rstrip('/')}/{name}")
+        return Store(self._below(self.uri, name))
 
     def path(self, name: str = "") -> str:
         """The name's full path or URI, as other libraries take it; absolute where local."""
-        base = self.uri.rstrip("/") if "://" in self.uri else str(Path(self.uri).absolute())
-        return f"{base}/{name}" if name else base
+        base = self.uri if "://" in self.uri else str(Path(self.uri).absolute())
+        return self._below(base, name)
+
+    @staticmethod
+    def _below(base: str, name: str) -> str:
+        """A URI's options (`?endpoint_override=...`) stay at its end."""
+        place, mark, options = base.partition("?") if "://" in base else (base, "", "")
+        place = place.rstrip("/") or place
+        return f"{place}/{name}{mark}{options}" if name else f"{place}{mark}{options}"
 
     @contextmanager
     def _told(self, action: str, name: str) -> Iterator[None]:
@@ -98,18 +121,29 @@ class Store:
         with self.open_input(name) as stream, self._told("read", name):
             return bytes(stream.read())
 
+    def digest(self, name: str) -> str:
+        """sha256 of a file's bytes in hexadecimal, read in pieces. StorageError where there is no such file."""
+        found = hashlib.sha256()
+        with self.open_input(name) as stream, self._told("read", name):
+            while piece := stream.read_buffer(_PIECE):
+                found.update(piece)
+        return found.hexdigest()
+
     def write_bytes(self, name: str, data: bytes) -> None:
-        """Write atomically (an object store's put is atomic by itself). StorageError where it cannot be written."""
+        """Write atomically, on to the disk (an object store's put is so by itself). StorageError where it cannot be written."""
         filesystem, path = self._at(name)
-        local = isinstance(filesystem, pafs.LocalFileSystem)
-        target = f"{path}.{uuid.uuid4().hex[:8]}.tmp" if local else path
         with self._told("write", name):
-            if local:
-                filesystem.create_dir(str(Path(path).parent), recursive=True)
-            with filesystem.open_output_stream(target) as stream:
+            if isinstance(filesystem, pafs.LocalFileSystem):
+                _write_local(Path(path), data)
+                return
+            with filesystem.open_output_stream(path) as stream:
                 stream.write(data)
-            if local:
-                Path(target).replace(path)
+
+    def sweep(self) -> None:
+        """Delete, directly below, the temporary files of processes that were killed; those of living ones stay."""
+        for entry in self.walk(recursive=False) if self.local else ():
+            if (found := _TEMPORARY.search(entry.name)) and _abandoned(found, entry.modified):
+                self.delete(entry.name)
 
     def delete(self, name: str) -> None:
         """Delete a file, or a folder with all in it; one that is not there is no error. StorageError where it cannot be deleted."""
@@ -126,3 +160,31 @@ class Store:
         name = f".writable-{uuid.uuid4().hex[:8]}"
         self.write_bytes(name, b"")
         self.delete(name)
+
+
+def _write_local(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{_host()}-{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)  # the new name is durable only with its folder
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _host() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _abandoned(temporary: re.Match[str], modified: float) -> bool:
+    here = temporary["host"] == _host()
+    return (here and not psutil.pid_exists(int(temporary["pid"]))) or time.time() - modified > _ABANDONED

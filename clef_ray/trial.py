@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clef_ray.ablation import Outcome, Trial
-from clef_ray.augment import window
+from clef_ray.augment import NoiseBank, window
 from clef_ray.config import Run, Spec, SplitName, evaluation_fingerprint
 from clef_ray.datasets import covariates_of
 from clef_ray.distributed import Context, LocalContext
@@ -27,10 +27,10 @@ from clef_ray.registry import METHODS, SCORES, TASKS
 from clef_ray.scores import fit, risk
 from clef_ray.shards import Corpus
 from clef_ray.store import Store
+from clef_ray.train.feed import Feed, resident
 from clef_ray.train.loop import (
+    ENCODER,
     RECORD,
-    Feed,
-    MemoryFeed,
     Trainer,
     build_encoder,
     complete,
@@ -41,6 +41,9 @@ from clef_ray.train.subjects import read_plan, subjects, training_rows
 
 #: Beside pretrain.json, since a run may be evaluated again, or stopped before there is one.
 SECONDS = "seconds.json"
+
+#: Records that are in mV at once while embeddings are made.
+AT_ONCE = 1024
 
 Listen = Callable[[dict[str, float]], None]
 
@@ -74,11 +77,13 @@ def pretrain(
     context: Context,
     read: Read,
     micro_batch: int | None = None,
+    bank: NoiseBank | None = None,
 ) -> None:
     """Pretrain a run unless its store holds it already. Every worker of a group calls this; rank 0 writes.
 
     read: single records' signals: the validation patients', for the metrics of each epoch (evaluate/monitor.py); micro_batch: records
-    encoded at once (train/pieces.py); hardware, not part of the run's identity.
+    encoded at once (train/pieces.py); hardware, not part of the run's identity; bank: the noise that views.noise names
+    (`augment.bank_of`), None where it is synthetic.
     """
     if complete(context.store):
         return
@@ -89,7 +94,7 @@ def pretrain(
     if METHODS.get(run.method.name).trains:
         people = subjects(run, table)
         plan = read_plan(run, people, rows, row_groups)
-        trainer = Trainer(run, people, plan, feed, context, micro_batch)
+        trainer = Trainer(run, people, plan, feed, context, micro_batch, bank)
         if context.rank == 0:
             earlier = sum(epoch["seconds"] for epoch in history_so_far(context.store))
         watch = Monitor.of(run, table, feed.leads, read, context.device) if context.rank == 0 else None
@@ -116,11 +121,12 @@ def pretrain_here(
     listen: Listen | None = None,
     device: str = "auto",
     micro_batch: int | None = None,
+    bank: NoiseBank | None = None,
 ) -> None:
     """Pretrain in this process on a corpus in memory."""
-    feed = MemoryFeed(corpus.signals_NCT, corpus.leads)
     context = LocalContext(store, device, listen)
-    pretrain(run, corpus.table, corpus.groups, feed, context, reader(corpus), micro_batch)
+    feed = resident(corpus.signals, corpus.leads, context.device, alone=True)
+    pretrain(run, corpus.table, corpus.groups, feed, context, reader(corpus), micro_batch, bank)
 
 
 def evaluate(
@@ -133,7 +139,8 @@ def evaluate(
 ) -> dict[str, TaskResult]:
     """Every task's result on the split's test patients; tasks whose result is stored are read, not run.
 
-    ConfigError where pretraining saw patients of the same data that the split judges on.
+    ConfigError where pretraining saw patients of the same data that the split judges on; DataError where a task has to be run and the
+    encoder has been freed.
     """
     if run.data == corpus.manifest.fingerprint and METHODS.get(run.method.name).trains:
         SPLITS[split].refuse_seen(run.train_folds)
@@ -149,10 +156,9 @@ def evaluate(
             raise DataError(
                 f"task {spec.name!r} needs lead {task.lead}; the shards hold {', '.join(corpus.leads)}"
             )
+        _require_encoder(run, spec, store)
         if task.lead not in features:
-            x_NT = corpus.signals_NCT[:, corpus.leads.index(task.lead)]
-            x_NT = x_NT[:, : window(run.signals, x_NT.shape[1])]
-            features[task.lead] = Embedder.load(store.path(), device).features(x_NT)
+            features[task.lead] = _features(Embedder.load(store.path(), device), corpus, task.lead)
         risk_N, age_sex_risk_N = _task_risks(task, corpus.table)
         manifest = corpus.manifest
         result = run_task(
@@ -168,6 +174,27 @@ def evaluate(
         store.write_bytes(name, result.to_bytes())
         results[spec.name] = result
     return results
+
+
+def _require_encoder(run: Run, spec: Spec, store: Store) -> None:
+    """A finished run whose encoder is gone: `clef-ray gc --encoders` takes it once a report has judged the run, by the tasks of then."""
+    if complete(store) and not store.exists(ENCODER):
+        raise DataError(
+            f"task {spec.name!r} has not judged run {run.fingerprint()} yet, and the run's encoder is gone (`clef-ray gc --encoders` frees "
+            f"it): delete {store.path(RECORD)} and start the same command again; it trains the run anew"
+        )
+
+
+def _features(encoder: Embedder, corpus: Corpus, lead: str) -> NDArray[np.float32]:
+    """Embeddings [N, D] of every record's first window. Only some records are in mV at any time."""
+    width = window(encoder.run.signals, corpus.signals.raw_NKT.shape[-1])
+    rows_N = np.arange(len(corpus.table))
+    return np.concatenate(
+        [
+            encoder.features(corpus.millivolts(rows_N[n : n + AT_ONCE], lead)[:, :width])
+            for n in range(0, len(rows_N), AT_ONCE)
+        ]
+    )
 
 
 def _task_risks(

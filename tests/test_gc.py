@@ -24,7 +24,8 @@ from clef_ray.distributed import CHECKPOINT, save_state
 from clef_ray.errors import ConfigError, DataError, StorageError
 from clef_ray.gc import DAY, HOUR, find, free
 from clef_ray.report.record import Report, dump
-from clef_ray.report.study import Configuration, StudyView
+from clef_ray.report.study import StudyView
+from clef_ray.search import Configuration
 from clef_ray.store import Store
 from clef_ray.train.loop import ENCODER, RECORD, history_so_far
 from clef_ray.trial import load_outcome, run_store

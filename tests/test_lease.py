@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from clef_ray import lease as module
 from clef_ray.errors import ConfigError
-from clef_ray.lease import BEAT, DEAD, lease
+from clef_ray.lease import BEAT, DEAD, LeaseLostError, Leases, lease
 from clef_ray.store import Store
 
 HOLD = """
@@ -28,6 +28,15 @@ with lease.lease(Store(sys.argv[1]), "sweep"):
 print("released", flush=True)
 """
 FILE = "leases/sweep.json"
+
+RACE = """
+import sys
+from clef_ray.lease import Leases
+from clef_ray.store import Store
+with Leases(Store(sys.argv[1])) as leases:
+    print(leases.take("sweep") is None, flush=True)
+    sys.stdin.read()
+"""
 
 
 @contextmanager
@@ -170,6 +179,41 @@ def test_a_storage_that_is_away_at_the_end_hides_nothing(tmp_path):
         work()
 
 
+def test_who_has_lost_it_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BEAT", 0.05)
+    store = Store(str(tmp_path))
+    with Leases(store) as leases:
+        assert leases.take("sweep") is None
+        assert leases.take("another") is None
+        leases.check()
+        write(store, told(pid=77))
+        wait_for(lambda: leases._lost)
+        with pytest.raises(LeaseLostError, match=r"sweep\.json: process 77 on elsewhere took this over"):
+            leases.check()
+    assert json.loads(store.read_bytes(FILE))["pid"] == 77
+    assert not store.exists("leases/another.json")
+
+
+def test_who_looked_before_another_wrote_does_not_write_over_it(tmp_path, monkeypatch):
+    store = Store(str(tmp_path))
+    write(store, told())
+    kept, leases = store.read_bytes(FILE), Leases(store)
+    monkeypatch.setattr(Store, "exists", lambda store, name: False)  # as it was a moment ago
+    assert not leases._create(FILE)
+    assert store.read_bytes(FILE) == kept
+    assert [file.name for file in (tmp_path / "leases").iterdir()] == ["sweep.json"]
+
+
+def test_of_many_processes_that_begin_at_the_same_moment_one_holds_it(tmp_path):
+    """Without a pause to see who wrote last: a folder's system lets one of them win."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen([sys.executable, "-c", RACE, str(tmp_path)], **pipes) for _ in range(4)]
+    said = sorted(p.stdout.readline() for p in processes)
+    for process in processes:
+        process.communicate("", timeout=30)
+    assert said == ["False\n"] * 3 + ["True\n"]
+
+
 DAMAGED = [b"", b"{", b"null", b"[]", b"{}", b"\xff", json.dumps(told(pid="no number")).encode()]
 
 
@@ -206,6 +250,6 @@ def test_whatever_became_of_the_file_is_told_without_a_traceback(tmp_path_factor
     for place in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=3)):
         whole[place] = data.draw(st.sampled_from(b'-1e9."{}[,\x00\xff') | st.integers(0, 255))
     store.write_bytes(FILE, bytes(whole[: data.draw(st.integers(0, len(whole)))]))
-    with pytest.MonkeyPatch.context() as patch, suppress(ConfigError):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module.socket, "gethostname", lambda: "here")
-        module._refuse_living(store, FILE)
+        assert module._living(store, FILE) is None or "\n" not in module._living(store, FILE)

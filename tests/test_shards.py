@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ptbxl_folder import lr, samples, write_ptbxl, write_record
 
-from clef_ray.datasets import COVARIATES, INVALID_SAMPLE, covariates_of
+from clef_ray.datasets import COVARIATES, covariates_of
 from clef_ray.datasets.ptbxl import Ptbxl
 from clef_ray.errors import ConfigError, DataError
 from clef_ray.shards import (
@@ -27,8 +27,9 @@ from clef_ray.shards import (
     read_table,
     row_groups,
 )
-from clef_ray.shards.ingest import check_table
+from clef_ray.shards.check import check_table
 from clef_ray.shards.schema import encode
+from clef_ray.signal import INVALID_SAMPLE
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +68,8 @@ def _times(folder):
 def test_decoded_signals_are_wfdbs_physical_signals(source, shards):
     corpus = load_corpus(str(shards), fs=100)
     expected = [wfdb.rdrecord(str(lr(source, i))).p_signal.T for i in range(1, 21)]
-    np.testing.assert_allclose(corpus.signals_NCT, expected, atol=1e-6)
-    assert corpus.signals_NCT.dtype == np.float32
+    np.testing.assert_allclose(corpus.signals.millivolts(), expected, atol=1e-6)
+    assert corpus.signals.raw_NKT.dtype == np.int16
     assert corpus.leads[3] == "aVR"
 
 
@@ -150,7 +151,7 @@ def test_any_slice_and_any_chunks_decode_like_the_whole(n, data):
     cut = data.draw(st.integers(start, stop))
     chunks = pa.concat_tables([table.slice(start, cut - start), table.slice(cut, stop - cut)])
     shape = SimpleNamespace(fs=5.0, samples=5, leads=("I", "II", "V1"), label_sets={})
-    mv_NCT = decode(chunks, shape, np.tile([2, 0], (chunks.num_rows, 1)))
+    mv_NCT = decode(chunks, shape, np.tile([2, 0], (chunks.num_rows, 1))).millivolts()
     assert mv_NCT.shape == (stop - start, 2, 5)
     for row, i in enumerate(range(start, stop)):
         for column, lead in enumerate((2, 0)):
@@ -168,7 +169,10 @@ def test_few_invalid_samples_are_interpolated_within_their_lead(tmp_path):
     physical = pd.DataFrame(wfdb.rdrecord(str(lr(folder, 1))).p_signal)
     assert physical.isna().sum().sum() == 50
     expected = physical.interpolate(limit_direction="both").to_numpy().T
-    np.testing.assert_allclose(load_corpus(str(tmp_path / "out"), 100).signals_NCT[0], expected, atol=1e-6)
+    found = load_corpus(str(tmp_path / "out"), 100).signals.millivolts()[0]
+    np.testing.assert_allclose(
+        found, expected, atol=0.5 / 200 + 1e-6
+    )  # rounded to a raw unit, at most 1/200 mV
 
 
 def test_what_cannot_be_used_is_set_aside_with_its_reason(tmp_path):
@@ -191,9 +195,12 @@ def test_what_cannot_be_used_is_set_aside_with_its_reason(tmp_path):
     assert quarantine.loc["00004", ["patient", "detail"]].tolist() == ["5004", "V1"]
     corpus = load_corpus(str(out), 100)
     assert corpus.table["record"].tolist() == ["00006", "00007", "00008"]
-    np.testing.assert_allclose(corpus.signals_NCT[1], wfdb.rdrecord(str(lr(folder, 7))).p_signal.T, atol=1e-6)
+    np.testing.assert_allclose(
+        corpus.signals.millivolts()[1], wfdb.rdrecord(str(lr(folder, 7))).p_signal.T, atol=1e-6
+    )
     np.testing.assert_array_equal(
-        read_rows(str(out), np.array([2, 0]), 100, ("II",)), corpus.signals_NCT[[2, 0], 1:2]
+        read_rows(str(out), np.array([2, 0]), 100, ("II",)).millivolts(),
+        corpus.signals.millivolts()[[2, 0], 1:2],
     )
 
 
@@ -348,16 +355,18 @@ def test_what_is_not_a_shard_folder_says_so(tmp_path, shards):
         Manifest.load(str(tmp_path))
     newer = dataclasses.replace(Manifest.load(str(shards)), schema_version=99)
     (tmp_path / "manifest.json").write_text(json.dumps(newer.to_dict()))
-    with pytest.raises(DataError, match=r"schema version 99.*up to 2"):
+    with pytest.raises(DataError, match=r"schema version 99.*up to 3"):
         Manifest.load(str(tmp_path))
 
 
 def test_rows_in_any_order_are_the_corpus_rows(shards):
     corpus = load_corpus(str(shards), fs=50, leads=("V6", "I"))
-    assert corpus.signals_NCT.shape == (20, 2, 500)
+    assert corpus.signals.millivolts().shape == (20, 2, 500)
     rows = np.array([19, 0, 7, 8, 7, 15])
-    np.testing.assert_array_equal(read_rows(str(shards), rows, 50, ("V6", "I")), corpus.signals_NCT[rows])
-    assert read_rows(str(shards), rows[:0], 50, ("I",)).shape == (0, 1, 500)
+    np.testing.assert_array_equal(
+        read_rows(str(shards), rows, 50, ("V6", "I")).millivolts(), corpus.signals.millivolts()[rows]
+    )
+    assert read_rows(str(shards), rows[:0], 50, ("I",)).raw_NKT.shape == (0, 1, 500)
     with pytest.raises(ConfigError, match="unknown lead 'V9'"):
         load_corpus(str(shards), fs=50, leads=("V9",))
 
@@ -373,7 +382,8 @@ def test_rows_are_found_in_their_row_groups(tmp_path):
     np.testing.assert_array_equal(corpus.groups, groups)
     rows = np.random.default_rng(0).permutation(60)
     np.testing.assert_array_equal(
-        read_rows(str(tmp_path / "out"), rows, 100, corpus.leads), corpus.signals_NCT[rows]
+        read_rows(str(tmp_path / "out"), rows, 100, corpus.leads).millivolts(),
+        corpus.signals.millivolts()[rows],
     )
 
 
@@ -413,4 +423,4 @@ def test_real_ecgs_come_through(realdata, tmp_path):
     corpus = load_corpus(str(tmp_path / "out"), 500)
     for i in (0, 42, 99):
         expected = wfdb.rdrecord(str(tmp_path / dataset.table()["file"].iloc[i])).p_signal.T
-        np.testing.assert_allclose(corpus.signals_NCT[i], expected, atol=1e-6)
+        np.testing.assert_allclose(corpus.signals.millivolts()[i], expected, atol=1e-6)

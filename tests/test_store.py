@@ -1,5 +1,8 @@
 """Storage: atomic local files, and errors that name the place."""
 
+import hashlib
+import os
+import stat
 import time
 
 import pytest
@@ -19,6 +22,29 @@ def test_bytes_come_back_and_names_are_listed(tmp_path):
     assert store.list("a") == ["b.bin"], "no temporary file is left"
     assert store.child("a").exists("b.bin")
     assert Store(f"file://{tmp_path}/new").read_bytes("a/b.bin") == b"45"
+
+
+def test_a_digest_is_sha256_of_all_bytes(tmp_path):
+    data = bytes(range(256)) * 40_000  # more than is read at a time
+    Store(str(tmp_path)).write_bytes("x", data)
+    assert Store(str(tmp_path)).digest("x") == hashlib.sha256(data).hexdigest()
+    with pytest.raises(StorageError, match="cannot read"):
+        Store(str(tmp_path)).digest("y")
+
+
+def test_a_write_reaches_the_disk_before_its_name_does(tmp_path, monkeypatch):
+    """The file is synced under a temporary name, then named, then its folder is synced."""
+    seen, fsync = [], os.fsync
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda fd: (
+            seen.append((stat.S_ISDIR(os.fstat(fd).st_mode), sorted(p.suffix for p in tmp_path.iterdir())))
+            or fsync(fd)
+        ),
+    )
+    Store(str(tmp_path)).write_bytes("x.bin", b"1")
+    assert seen == [(False, [".tmp"]), (True, [".bin"])]
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -11,19 +11,20 @@ from clef_ray.ablation import Arm, Trial
 from clef_ray.config import Run, override, task_spec
 from clef_ray.datasets import COVARIATES
 from clef_ray.datasets.synthetic import Synthetic
-from clef_ray.errors import ConfigError
+from clef_ray.errors import ConfigError, DataError
 from clef_ray.scores.score2 import Score2
+from clef_ray.shards import Corpus, Stored
 from clef_ray.store import Store
-from clef_ray.train.loop import RECORD
+from clef_ray.train.loop import ENCODER, RECORD
 
 
 @pytest.fixture
 def corpus():
     """One lead that holds the age of the patient and nothing else."""
     table = Synthetic(patients=1500, seed=1, records_per_patient=1).table()
-    signals = np.repeat(table.age.to_numpy(np.float32)[:, None, None], 5000, axis=2)
+    signals = Stored.of_millivolts(np.repeat(table.age.to_numpy(np.float32)[:, None, None], 5000, axis=2))
     manifest = SimpleNamespace(fingerprint="abc", label_sets={}, headline="")
-    return SimpleNamespace(signals_NCT=signals, table=table, leads=("I",), manifest=manifest)
+    return Corpus(signals, table, 500.0, ("I",), manifest)
 
 
 @pytest.fixture
@@ -31,11 +32,11 @@ def age_encoder(monkeypatch):
     """Embeddings on a half circle by exp(age / 15)."""
 
     def features(x_NT):
-        bent = np.exp(x_NT[:, 0] / 15)
-        angle = np.pi * (bent - bent.min()) / np.ptp(bent)
+        low, high = np.exp(np.array([18, 100]) / 15)  # of all patients: they come in pieces
+        angle = np.pi * (np.exp(x_NT[:, 0] / 15) - low) / (high - low)
         return np.column_stack([np.cos(angle), np.sin(angle)])
 
-    encoder = SimpleNamespace(load=lambda path, device: SimpleNamespace(features=features))
+    encoder = SimpleNamespace(load=lambda path, device: SimpleNamespace(features=features, run=RUN))
     monkeypatch.setattr(trial, "Embedder", encoder)
 
 
@@ -85,6 +86,7 @@ def test_a_split_has_results_of_its_own(corpus, age_encoder, tmp_path):
     one, storage = Trial(Arm("random", {}), 0, RUN), str(tmp_path)
     store = trial.run_store(storage, RUN)
     store.write_bytes(RECORD, json.dumps({"history": [], "seconds": 1.0}).encode())
+    store.write_bytes(ENCODER, b"which the fixture stands for")
     official = trial.evaluate(RUN, [TASK], corpus, store)["score_spearman"]
     assert trial.load_outcome(one, [TASK], "abc", storage, "selection") is None
     selection = trial.evaluate(RUN, [TASK], corpus, store, split="selection")["score_spearman"]
@@ -102,3 +104,11 @@ def test_an_encoder_that_saw_the_judged_patients_is_refused(corpus, age_encoder,
     seen = override(Run(data="abc"), {"train_folds": (1, 9)})
     with pytest.raises(ConfigError, match="fold 9 would be seen in pretraining and judged on"):
         trial.evaluate(seen, [TASK], corpus, Store(str(tmp_path)), split=split)
+
+
+def test_a_new_task_on_a_run_whose_encoder_was_freed_names_the_remedy(corpus, tmp_path):
+    """`clef-ray gc --encoders` frees what a report has judged; another task needs it again, and no retry would bring it back."""
+    store = Store(str(tmp_path))
+    store.write_bytes(RECORD, b"{}")
+    with pytest.raises(DataError, match=rf"score_spearman.*gc --encoders.*delete {tmp_path}/{RECORD}"):
+        trial.evaluate(RUN, [TASK], corpus, store)

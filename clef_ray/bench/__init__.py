@@ -1,6 +1,6 @@
 """`clef-ray bench`: speed as ratios, measured in one run against a plain alternative and against the machine's limit.
 
-streaming.py: shards to augmented views. step.py: the training step. loss.py: the guided loss by batch. sweep.py: what a sweep costs beyond
+ingest.py: raw files to shards. streaming.py: shards to augmented views. step.py: the training step. loss.py: the guided loss by batch. sweep.py: what a sweep costs beyond
 its trials. naive.py: the step written plainly. measure.py: taking turns, and the machine. Nothing but the project is needed: data are
 synthetic, in a temporary folder.
 """
@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from clef_ray.bench import loss, step, streaming, sweep
+from clef_ray.bench import ingest, loss, step, streaming, sweep
 from clef_ray.bench.measure import Figure, machine
 from clef_ray.errors import ConfigError
 
 #: What can be measured by itself, in the order of `all`.
-GROUPS = ("streaming", "step", "loss", "sweep")
+GROUPS = ("ingest", "stream", "step", "loss", "sweep")
 
 #: Seconds of pretraining of a trial where the group `sweep` is asked for by itself.
 LONG = 60.0
@@ -74,9 +74,13 @@ def _say(status: Status, group: str, what: str) -> None:
 
 
 def _figures(group: str, quick: bool, seconds: float | None, say: Callable[[str], None]) -> list[Figure]:
-    if group == "streaming":
+    if group == "ingest":
+        few, many = (500, 2000) if quick else (1000, 50_000)
+        rounds = 3 if quick else 9
+        return ingest.ingest(ingest.Sizes(records=500, plain=50, rounds=rounds, few=few, many=many), say)
+    if group == "stream":
         say("shards to views")
-        sizes = streaming.Sizes(records=256 if quick else 512, pairs=32, batch=128, rounds=3 if quick else 15)
+        sizes = streaming.Sizes(records=256 if quick else 512, pairs=64, batch=128, rounds=3 if quick else 15)
         return streaming.streaming(sizes)
     if group == "step":
         say("one training step")

@@ -19,8 +19,10 @@ from clef_ray.config import Run, override
 from clef_ray.datasets import LEADS
 from clef_ray.distributed import LocalContext
 from clef_ray.losses import Pairs
+from clef_ray.shards import Stored
 from clef_ray.store import Store
-from clef_ray.train.loop import MemoryFeed, Trainer
+from clef_ray.train.feed import ResidentFeed
+from clef_ray.train.loop import Trainer
 from clef_ray.train.plan import ReadPlan
 from clef_ray.train.subjects import Subjects
 
@@ -44,15 +46,16 @@ class Step:
         rng = np.random.default_rng(0)
         settings = {"signals.fs": FS, "optimiser.batch": batch, "optimiser.epochs": 2}
         self.run = override(Run(), settings).canonical()
-        self.x_B2T = torch.from_numpy(rng.normal(size=(batch, 2, SAMPLES)).astype(np.float32))
+        signals = Stored.of_millivolts(rng.normal(size=(batch, 2, SAMPLES)).astype(np.float32))
         self.rows: NDArray[np.int64] = np.arange(batch)
         people = Subjects(self.rows // 2, rng.uniform(1, 20, (batch, 1)), rng.choice([0.4, 0.8, 1.0], batch))
         plan = ReadPlan(self.rows, np.zeros(batch, dtype=np.int64), batch, seed=0)
-        feed = MemoryFeed(self.x_B2T.numpy(), LEADS)
+        feed = ResidentFeed(signals, LEADS[:2])
         # The store is for checkpoints, of which single steps write none.
         self.trainer = Trainer(
             self.run, people, plan, feed, LocalContext(Store("unused"), "cpu"), micro_batch
         )
+        self.batch = feed.batch(0, self.rows, self.trainer.choose)
         self.pairs = Pairs(
             *people.batch(self.rows, torch.device("cpu")), key=(0, 0), reference=self.trainer.reference
         )
@@ -65,13 +68,13 @@ class Step:
 
     def ours(self) -> float:
         """The project's step; returns the loss."""
-        _, values = self.trainer.step(0, 0, self.rows, self.x_B2T)
+        _, values = self.trainer.step(0, 0, self.rows, self.batch)
         return values[0].item()
 
     def plain(self) -> float:
         """The same, naively."""
         r = self.run
-        x_2BT = two_views(self.x_B2T, torch.from_numpy(self.rows), r.seed, 0, r.signals, r.views)
+        x_2BT = two_views(self.batch, r.seed, 0, r.signals, r.views, self.trainer.noise)
         loss = naive_loss(self.encoder(x_2BT[:, None]), self.pairs)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -3,55 +3,20 @@
 import argparse
 import json
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from clef_ray.registry import DATASETS
 
-if TYPE_CHECKING:
-    from clef_ray.shards import Manifest
-
 
 def synth(arguments: argparse.Namespace) -> int:
-    names = ("patients", "seed", "effect", "missing", "missing_rate")
-    return _ingest("synthetic", {name: getattr(arguments, name) for name in names}, arguments, max_bad=0.05)
+    from clef_ray.cli.ingest import synth as run
+
+    return run(arguments)
 
 
 def ingest(arguments: argparse.Namespace) -> int:
-    options = {"root": arguments.root}
-    if arguments.fs is not None:  # not every dataset has several rates
-        options["fs"] = arguments.fs
-    return _ingest(arguments.dataset, options, arguments, max_bad=arguments.max_bad)
+    from clef_ray.cli.ingest import ingest as run
 
-
-def _ingest(name: str, options: Mapping[str, Any], arguments: argparse.Namespace, max_bad: float) -> int:
-    from clef_ray.cluster.ingest import ingest as run_ingest
-    from clef_ray.cluster.session import session
-    from clef_ray.store import Store
-
-    checked = DATASETS.options(name, options, f"dataset {name}")
-    DATASETS.get(name)(**checked)  # a wrong folder or option is told before Ray starts
-    Store(arguments.out).check_writable()
-    with session(arguments.address):
-        manifest = run_ingest(name, checked, arguments.out, max_bad=max_bad, progress=not arguments.json)
-    print(json.dumps(summary(manifest), indent=1) if arguments.json else _sentence(manifest, arguments.out))
-    return 0
-
-
-def summary(manifest: "Manifest") -> dict[str, Any]:
-    """The manifest's keys that scripts want."""
-    return {
-        "records": manifest.records,
-        "patients": manifest.patients,
-        "quarantined": dict(manifest.quarantined),
-        "parts": len(manifest.parts),
-        "fingerprint": manifest.fingerprint,
-    }
-
-
-def _sentence(manifest: "Manifest", out: str) -> str:
-    bad = ", ".join(f"{n} {reason}" for reason, n in manifest.quarantined.items()) or "none"
-    return f"{out}: {manifest.records} records of {manifest.patients} patients in {len(manifest.parts)} parts; quarantined: {bad}; fingerprint {manifest.fingerprint}"
+    return run(arguments)
 
 
 def _plain_folder(arguments: argparse.Namespace, fs: float) -> str:
@@ -71,6 +36,7 @@ def pretrain(arguments: argparse.Namespace) -> int:
 
     from rich.progress import Progress
 
+    from clef_ray.augment import bank_of
     from clef_ray.cli.options import settings_of
     from clef_ray.config import Run, override
     from clef_ray.shards import load_corpus
@@ -80,6 +46,7 @@ def pretrain(arguments: argparse.Namespace) -> int:
     run: Run = override(Run(seed=arguments.seed), settings_of(arguments.set))
     run.canonical()  # settings that contradict each other are told before the data are made
     Store(arguments.storage).check_writable()
+    bank = bank_of(run.views, arguments.storage)
     folder = _plain_folder(arguments, run.signals.fs)
     corpus = load_corpus(folder, run.signals.fs, None if run.views.lead == "random" else (run.views.lead,))
     run = replace(run, data=corpus.manifest.fingerprint)
@@ -90,7 +57,7 @@ def pretrain(arguments: argparse.Namespace) -> int:
         def tell(metrics: dict[str, float]) -> None:
             progress.update(bar, completed=metrics["epoch"], description=f"loss {metrics['loss']:.4f}")
 
-        pretrain_here(run, corpus, store, tell, arguments.device, arguments.micro_batch)
+        pretrain_here(run, corpus, store, tell, arguments.device, arguments.micro_batch, bank)
     print(store.uri)
     return 0
 
@@ -136,12 +103,30 @@ def _newest_run(storage: str) -> str:
     return str(found[-1].parent)
 
 
+def noise(arguments: argparse.Namespace) -> int:
+    from clef_ray.augment.bank import read_bank
+
+    bank = read_bank(arguments.file, arguments.fs)
+    full = bank.save(arguments.name, arguments.storage)
+    leads = ", ".join(bank.leads) or "one for all leads"
+    seconds = bank.noise_KCL.shape[-1] / bank.fs
+    print(f"{', '.join(bank.kinds)}: {seconds:.1f} s at {bank.fs:g} Hz each, {leads}")
+    print(f"--set views.noise={full}")
+    return 0
+
+
 def score(arguments: argparse.Namespace) -> int:
     if arguments.list:
         from clef_ray.cli.score_list import show
 
         return show()
     from clef_ray.cli.score import run
+
+    return run(arguments)
+
+
+def download(arguments: argparse.Namespace) -> int:
+    from clef_ray.cli.download import run
 
     return run(arguments)
 

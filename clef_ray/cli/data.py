@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from clef_ray.config import fingerprint
 from clef_ray.errors import ConfigError, DataError
@@ -66,12 +66,18 @@ def _pairs(name: str, text: str) -> dict[str, str]:
 
 
 def _options(name: str, given: Mapping[str, str], fs: float) -> dict[str, Any]:
-    """All options; the rate, where the dataset has several and none is given, is the lowest that holds the run's."""
-    rate = {"fs": 100 if fs <= 100 else 500} if "fs" in DATASETS.schema(name) else {}
-    options = DATASETS.options(name, {**rate, **given}, f"--data {name}")
+    """All options; the rate, where the dataset is published at several and none is given, is the lowest that holds the run's."""
+    options = DATASETS.options(name, {**_rate(name, fs), **given}, f"--data {name}")
     if missing := [key for key in DATASETS.schema(name) if key not in options]:
         raise ConfigError(f"--data {name}: give {name}:{','.join(f'{key}=...' for key in missing)}")
     return options
+
+
+def _rate(name: str, fs: float) -> dict[str, float]:
+    """A rate to which any record is resampled is no choice between published ones: it stays the dataset's own."""
+    kind = DATASETS.schema(name)["fs"].annotation if "fs" in DATASETS.schema(name) else float
+    rates = sorted(get_args(kind)) if get_origin(kind) is Literal else []
+    return {"fs": next((rate for rate in rates if rate >= fs), rates[-1])} if rates else {}
 
 
 def prepare(

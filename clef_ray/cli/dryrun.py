@@ -14,20 +14,25 @@ from rich.console import Console
 from rich.markup import escape
 
 from clef_ray.ablation import Ablation, Plan
+from clef_ray.augment import require_bank
 from clef_ray.cli.data import find
 from clef_ray.cli.launch import data_of, request_of
 from clef_ray.cluster.capacity import Request, check
-from clef_ray.config import Run
+from clef_ray.cluster.stream import reading
+from clef_ray.cluster.sweep import task_leads, training_leads
+from clef_ray.config import Run, Spec
 from clef_ray.distributed import LocalContext
-from clef_ray.search import Search, Stopping, name_of
-from clef_ray.shards import Manifest, read_table
+from clef_ray.search import Configuration, Search, Stopping, name_of
+from clef_ray.shards import Manifest, Stored, read_table
 from clef_ray.shards.manifest import MANIFEST
+from clef_ray.shards.schema import Shape
 from clef_ray.store import Store
 from clef_ray.studies.forms import Samples
-from clef_ray.studies.rows import Row, row
+from clef_ray.studies.rows import configuration
 from clef_ray.studies.storage import close_storage, default_uri, open_storage
 from clef_ray.tracking import public
-from clef_ray.train.loop import MemoryFeed, Trainer
+from clef_ray.train.feed import ResidentFeed
+from clef_ray.train.loop import Trainer
 from clef_ray.train.plan import ReadPlan
 from clef_ray.train.subjects import Subjects, training_rows
 from clef_ray.trial import load_outcome
@@ -38,18 +43,19 @@ def step_seconds(run: Run, micro_batch: int | None) -> float:
     run, batch = run.canonical(), run.optimiser.batch
     rng = np.random.default_rng(0)
     samples = round(run.signals.seconds * run.signals.fs)
-    signals = rng.normal(size=(batch, 2, samples)).astype(np.float32)
+    scale = np.ones((batch, 1), dtype=np.float32)
+    signals = Stored(rng.integers(-999, 999, (batch, 1, samples)).astype(np.int16), 1000 * scale, 0 * scale)
     lead = "I" if run.views.lead == "random" else run.views.lead
     people = Subjects(np.arange(batch), rng.uniform(1, 20, (batch, 1)), np.ones(batch))
     read = ReadPlan(np.arange(batch), np.zeros(batch, dtype=np.int64), batch, 0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    feed, context = MemoryFeed(signals, (lead,)), LocalContext(Store("."), "cpu")
+    feed, context = ResidentFeed(signals, (lead,)), LocalContext(Store("."), "cpu")
     trainer = Trainer(run, people, read, feed, context, micro_batch)
     times = []
     for _ in range(2):
         begin = time.perf_counter()
-        trainer.step(0, 0, np.arange(batch), torch.from_numpy(signals))
+        trainer.step(0, 0, np.arange(batch), feed.batch(0, np.arange(batch), trainer.choose))
         times.append(time.perf_counter() - begin)
     torch.set_num_threads(threads)
     return min(times)
@@ -100,6 +106,9 @@ def show_search(
     run, storage, request = runs[0], arguments.storage, request_of(arguments)
     data = _data(data_of(arguments, runs), run, storage)
     say(data.line)
+    for r in runs:
+        require_bank(r.views, storage)
+    say(_reading(data, runs, asked.specs()))
     uri = arguments.study_uri or default_uri(Store(storage))
     name = Samples(asked, data.fingerprint, settings, smoke=arguments.smoke).name
     there = peek(uri, name, [o.metric for o in asked.objectives])
@@ -143,7 +152,7 @@ def stopping_rule(stopping: Stopping) -> str:
     return f"stopped early, by its first seed: {'; or '.join(rules)}" if rules else "nothing is stopped early"
 
 
-def peek(uri: str, name: str, metrics: Sequence[str]) -> list[Row]:
+def peek(uri: str, name: str, metrics: Sequence[str]) -> list[Configuration]:
     """The configurations of this study of these objectives, by number; none where it or the file it lies in is not there: that is not made.
 
     TrackingError as `studies.storage.open_storage`.
@@ -158,10 +167,10 @@ def peek(uri: str, name: str, metrics: Sequence[str]) -> list[Row]:
         return []
     finally:
         close_storage(storage)
-    return [row(trial, metrics) for trial in trials]
+    return [configuration(trial, metrics) for trial in trials]
 
 
-def standing(there: Sequence[Row], configurations: int, uri: str) -> list[str]:
+def standing(there: Sequence[Configuration], configurations: int, uri: str) -> list[str]:
     """What a study holds: one line, and one for each state with the configurations that are in it. uri: fit to be shown."""
     if not there:
         return [f"new study in {uri}"]
@@ -177,9 +186,10 @@ def standing(there: Sequence[Row], configurations: int, uri: str) -> list[str]:
 
 @dataclass(frozen=True)
 class _Data:
-    """What `--data` names. fingerprint: empty where it is to be ingested."""
+    """What `--data` names. fingerprint: empty where it is to be ingested; shape: its manifest's, or its dataset's where it has none yet."""
 
     table: pd.DataFrame
+    shape: Shape
     fingerprint: str
     line: str
 
@@ -188,12 +198,21 @@ def _data(named: str, run: Run, storage: str) -> _Data:
     found = find(named, run.signals.fs)
     folder = found if isinstance(found, str) else found.default_folder(storage)
     if Store(folder).exists(MANIFEST):
-        table, fingerprint, place = read_table(folder), Manifest.load(folder).fingerprint, f"in {folder}"
+        shape = manifest = Manifest.load(folder)
+        table, fingerprint, place = read_table(folder), manifest.fingerprint, f"in {folder}"
     else:
         assert not isinstance(found, str), "a folder of shards has a manifest"
-        table, fingerprint, place = found.build().table(), "", f"to be ingested into {folder}"
+        shape = found.build()
+        table, fingerprint, place = shape.table(), "", f"to be ingested into {folder}"
     patients = table["patient"].nunique()
-    return _Data(table, fingerprint, f"data: {len(table)} records of {patients} patients, {place}")
+    return _Data(table, shape, fingerprint, f"data: {len(table)} records of {patients} patients, {place}")
+
+
+def _reading(data: _Data, runs: Sequence[Run], tasks: Sequence[Spec]) -> str:
+    """How the signals will be read, in words. CapacityError where they cannot be."""
+    leads, fs = data.shape.leads, runs[0].signals.fs
+    seen, judged = training_leads(runs, leads), task_leads(tasks, leads)
+    return reading(data.shape, len(data.table), fs, seen, judged).line
 
 
 def show(draft: Plan, data: str, storage: str, request: Request, console: Console) -> int:
@@ -213,6 +232,9 @@ def show(draft: Plan, data: str, storage: str, request: Request, console: Consol
         say(line)
     left, cohort = [t.run for t in unique], _data(data, run, storage)
     say(cohort.line)
+    for r in left:
+        require_bank(r.views, storage)
+    say(_reading(cohort, left, draft.tasks))
     if cohort.fingerprint:
         concrete = draft.on(cohort.fingerprint)
         left = [

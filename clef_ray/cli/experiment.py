@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from clef_ray.ablation import Ablation, Outcome, Plan, Trial, plan
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from clef_ray.cli.launch import Launch
     from clef_ray.cli.progress import Display
     from clef_ray.cli.standing import Leading
-    from clef_ray.cluster.bridge import Watcher
+    from clef_ray.cluster.agenda import Watcher
     from clef_ray.report import Comparison, StudyView
     from clef_ray.studies.book import Book
     from clef_ray.tracking import Tracker
@@ -109,11 +108,11 @@ class Conducted:
 
 def conduct(concrete: Plan, ready: "Launch") -> Conducted:
     """Run a plan's trials, record and report them."""
-    from clef_ray.cluster.sweep import run_sweep
+    from clef_ray.cluster.sweep import Known, run_sweep
     from clef_ray.studies.book import Book
 
     with recording(concrete, concrete.trials[0], ready) as record:
-        known = known_in(concrete, ready.storage)
+        known = Known(concrete, ready.storage)
         record.display.recall([o for o in map(known, concrete.unique()) if o is not None])
         book = Book.of_plan(concrete, ready.study, record.facts, known, record.display.tell)
         with record.kept(book):
@@ -125,23 +124,17 @@ def conduct(concrete: Plan, ready: "Launch") -> Conducted:
                 record.watchers,
                 agenda=book,
                 retries=ready.arguments.retries,
+                known=known,
+                guard=record.guard,
+                say=record.display.tell,
             )
         comparison, report = record.close(concrete, outcomes)
     return Conducted(outcomes, comparison, record.lineage, report)
 
 
-def known_in(concrete: Plan, storage: str) -> Callable[[Trial], Outcome | None]:
-    """What the store knows of a trial that is judged as the plan's are."""
-    from clef_ray.trial import load_outcome
-
-    return partial(
-        load_outcome, tasks=concrete.tasks, data=concrete.data, storage=storage, split=concrete.split
-    )
-
-
 @dataclass
 class Record:
-    """Everybody who is told about one plan's runs while they go on."""
+    """Everybody who is told about one plan's runs while they go on. guard: LeaseLostError where another process goes on with the plan."""
 
     ready: "Launch"
     lineage: dict[str, str]
@@ -149,6 +142,7 @@ class Record:
     page: str
     display: "Display"
     facts: dict[str, str | float]
+    guard: Callable[[], None]
 
     @property
     def watchers(self) -> list["Watcher"]:
@@ -158,12 +152,17 @@ class Record:
 
     @contextmanager
     def kept(self, book: "Book") -> Iterator[None]:
-        """The panel while runs go on, and a study that says afterwards what is left of them."""
+        """The panel while runs go on, and a study that says afterwards what is left of them, unless it is another process's by then."""
+        from clef_ray.lease import LeaseLostError
+
         whole = False
         try:
             with self.display:
                 yield
             whole = True
+        except LeaseLostError:
+            book.leave()
+            raise
         finally:
             book.close(interrupted=not whole)
 
@@ -174,9 +173,10 @@ class Record:
         from clef_ray.report import compare, print_comparison, write_report
         from clef_ray.store import Store
 
+        self.guard()
         for outcome in outcomes:
             self.tracker.close_trial(outcome)
-        comparison = compare(concrete, outcomes, study)
+        comparison = compare(concrete, outcomes, study, self.lineage["options"])
         reports = Store(self.ready.storage).child("reports")
         files = write_report(
             reports, concrete, outcomes, comparison, self.lineage, study, self.ready.resources
@@ -203,12 +203,12 @@ def recording(
     """Open the record of a plan, by one process at a time; whatever ends it early leaves nothing RUNNING. example: one of its trials; the rest as in `Display`."""
     from clef_ray.cli.lineage import describe
     from clef_ray.cli.progress import Display
-    from clef_ray.lease import lease
+    from clef_ray.lease import LeaseLostError, lease
     from clef_ray.store import Store
     from clef_ray.tracking.delivery import Delivered
     from clef_ray.tracking.mlflow import MlflowTracker
 
-    lineage = describe(ready.folder, concrete, example.run)
+    lineage = describe(ready.folder, concrete, example.run, ready.arguments)
     display = Display(
         concrete,
         ready.console,
@@ -220,7 +220,7 @@ def recording(
     )
     mlflow = MlflowTracker(ready.tracking)
     tracker = Delivered(mlflow, display.tell)
-    with lease(Store(ready.storage), concrete.fingerprint()), ExitStack() as unfinished:
+    with lease(Store(ready.storage), concrete.fingerprint()) as guard, ExitStack() as unfinished:
         tracker.open_ablation(concrete, lineage)
         unfinished.callback(tracker.interrupt)
         facts: dict[str, str | float] = {
@@ -230,5 +230,9 @@ def recording(
             "cpus": ready.resources.get("CPU", 0.0),
             "gpus": ready.resources.get("GPU", 0.0),
         }
-        yield Record(ready, lineage, tracker, mlflow.page, display, facts)
+        try:
+            yield Record(ready, lineage, tracker, mlflow.page, display, facts, guard)
+        except LeaseLostError:
+            unfinished.pop_all()  # its record is the other process's
+            raise
         unfinished.pop_all()

@@ -1,5 +1,6 @@
 """Where results come from: command, data, code, versions; kept with every record and report."""
 
+import argparse
 import shlex
 import subprocess
 import sys
@@ -7,18 +8,21 @@ from importlib.metadata import version
 from pathlib import Path
 
 from clef_ray.ablation import Plan
+from clef_ray.cli import Parser
+from clef_ray.cli.options import add_options
 from clef_ray.config import Run
 from clef_ray.shards import Manifest, read_table
 from clef_ray.tracking import public
 
 
-def describe(folder: str, plan: Plan, run: Run) -> dict[str, str]:
+def describe(folder: str, plan: Plan, run: Run, arguments: argparse.Namespace) -> dict[str, str]:
     """Free names to texts. run: one of those that the plan holds or will hold: it says which folds pretraining sees."""
     manifest, table = Manifest.load(folder), read_table(folder)
     seen = table["fold"].isin(run.train_folds)
     packages = ("clef-ray", "ray", "torch", "numpy", "scikit-learn", "optuna", "mlflow", "pyarrow")
     return {
         "command": shlex.join(["python", *map(public, sys.argv)]),
+        "options": given(arguments),
         "data": public(folder),
         "data_fingerprint": plan.data,
         "dataset": f"{manifest.dataset}: {manifest.records} records of {manifest.patients} patients, {sum(manifest.quarantined.values())} quarantined",
@@ -27,6 +31,24 @@ def describe(folder: str, plan: Plan, run: Run) -> dict[str, str]:
         "python": sys.version.split()[0],
         **{name: version(name) for name in packages},
     }
+
+
+def given(arguments: argparse.Namespace) -> str:
+    """The experiment's options that are not at their defaults, as they are typed."""
+    parser = Parser()
+    add_options(parser)
+    words: list[str] = []
+    for name, default in vars(parser.parse_args([])).items():
+        value, option = getattr(arguments, name), f"--{name.replace('_', '-')}"
+        if value == default:
+            continue
+        if name == "set":
+            words += [word for pair in value for word in (option, pair)]
+        elif isinstance(value, list):
+            words += [option, *value]
+        else:
+            words += [option] if value is True else [option, str(value)]
+    return shlex.join(map(public, words))
 
 
 def _commit() -> str:

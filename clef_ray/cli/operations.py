@@ -1,20 +1,68 @@
-"""The verbs about experiments and the machine: sweep, report, gc, bench, doctor. What they do stands in actions.py."""
+"""The verbs about experiments and the machine, and download: noise, sweep, report, gc, bench, doctor. What they do stands in actions.py."""
 
 from typing import Any
 
 from clef_ray.cli import verb
-from clef_ray.cli.actions import bench, doctor, gc, report, sweep
+from clef_ray.cli.actions import bench, doctor, download, gc, noise, report, sweep
+from clef_ray.registry import DATASETS
 
 Subparsers = Any  # argparse keeps its type private
 
 
 def add_all(actions: Subparsers) -> None:
     """Every verb of this kind, in the order in which they are used."""
+    _add_download(actions)
+    _add_noise(actions)
     _add_sweep(actions)
     _add_report(actions)
     _add_gc(actions)
     _add_bench(actions)
     _add_doctor(actions)
+
+
+def _add_download(actions: Subparsers) -> None:
+    add = verb(
+        actions,
+        "download",
+        download,
+        "Fetch an open PhysioNet dataset: resumed where it broke off, every file verified. Of other datasets it says how to get them.",
+        'clef-ray download ptbxl --root /data/ptbxl --only "*.csv" --only "records100/00000/*"',
+    )
+    names = [name for name in DATASETS.names() if name not in ("generic", "synthetic")]
+    add("dataset", metavar="DATASET", help=f"one of: {', '.join(names)}")
+    add("--root", required=True, metavar="DIR", help="where the files go, laid out as published")
+    add(
+        "--only",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only files whose path matches, e.g. *.csv; repeatable",
+    )
+    add("--limit", type=int, metavar="N", help="only the first N of these, for a try-out")
+
+
+def _add_noise(actions: Subparsers) -> None:
+    add = verb(
+        actions,
+        "noise",
+        noise,
+        "Make a bank of recorded noise, which views are given in place of synthetic noise. DATA_noises_real.mat, the published one, is part "
+        "of https://physionet.org/content/ecg-ppg-simulator-arrhythmia/1.3.1/.",
+        "clef-ray noise DATA_noises_real.mat --name nstdb\n  clef-ray pretrain --set views.noise=nstdb-0a1b2c3d",
+    )
+    add(
+        "file",
+        metavar="FILE",
+        help="DATA_noises_real.mat, or an .npz of one array per kind of noise, [leads, samples], with `leads` and `fs`",
+    )
+    add("--name", required=True, metavar="NAME", help="the bank's name; a hash of its content is added")
+    add("--fs", type=float, metavar="HZ", help="its rate (default: what the file says, or its length tells)")
+    add(
+        "--storage",
+        default="storage",
+        metavar="URI",
+        help="where the runs lie that will use it (default: storage)",
+    )
 
 
 def _add_sweep(actions: Subparsers) -> None:
@@ -88,7 +136,7 @@ def _add_bench(actions: Subparsers) -> None:
         "group",
         nargs="?",
         default="all",
-        choices=("all", "streaming", "step", "loss", "sweep"),
+        choices=("all", "ingest", "stream", "step", "loss", "sweep"),
         help="which figures (default: all, with short trials in `sweep`)",
     )
     add(

@@ -29,7 +29,7 @@ _COLOURS = {"COMPLETE": "green", "PRUNED": "yellow", "FAILED": "red"}
 
 
 class Display:
-    """A Watcher (cluster/bridge.py) that shows how the sweep stands.
+    """A Watcher (cluster/agenda.py) that shows how the sweep stands.
 
     total: how many runs there are in all, those of the plan where None (a sweep, which grows, says so; see also `total`). slots: how many
     run at once. resources: what one run holds, e.g. {"CPU": 2, "GPU": 0.5}; one CPU where None. leading: the metric of results that
@@ -49,7 +49,7 @@ class Display:
     ) -> None:
         runs = len(plan.unique()) if total is None else total
         self.headline = plan.ablation.headline
-        ranked = leading or (self.headline[0], "maximize")
+        ranked = leading or Leading(self.headline[0], "maximize")
         self.standing = Standing(plan, runs, slots, resources or {"CPU": 1.0}, ranked)
         self.console, self.hints = console, hints
         self.width = max((len(name(t)) for t in plan.trials), default=0)

@@ -1,16 +1,23 @@
 """How a sweep stands while it runs: counts, what runs, the best arm, what went wrong, hours spent, time left. Prints nothing."""
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from clef_ray.ablation import Arm, Outcome, Plan, Trial
-from clef_ray.report.rows import Cell, cell, estimates
+from clef_ray.report.rows import Cell, Estimates, cell, estimates
+from clef_ray.search import Limit
 
-#: The metric that ranks arms, and which of its ends is the better one.
-Leading = tuple[str, Literal["maximize", "minimize"]]
+
+class Leading(NamedTuple):
+    """What ranks arms: a metric of results and which of its ends is the better one; limits: who breaks one is not ranked."""
+
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    limits: Sequence[Limit] = ()
+
 
 #: How many of the last failures are kept to be shown.
 FAILURES = 3
@@ -37,7 +44,7 @@ class Standing:
     """Is told what happens and when (`now`, seconds of any one clock).
 
     total: how many runs there are in all; it may change. slots: how many run at once. resources: what one run holds, e.g.
-    {"CPU": 2, "GPU": 0.5}. leading: what the arms are ranked by, a metric of results (a cost is none).
+    {"CPU": 2, "GPU": 0.5}. leading: what the arms are ranked by.
     """
 
     def __init__(
@@ -50,7 +57,7 @@ class Standing:
     ) -> None:
         self.total, self.slots, self.resources = total, slots, resources
         self.title = plan.ablation.name
-        self.lead, direction = leading
+        self.lead, direction, self.limits = leading
         self.metrics = tuple(dict.fromkeys([self.lead, *plan.ablation.headline]))
         self.sign = 1.0 if direction == "maximize" else -1.0
         self.states: Counter[str] = Counter()
@@ -96,7 +103,9 @@ class Standing:
         own = estimates(arm, finished)
         cells = {metric: cell(own, metric) for metric in self.metrics}
         cells = {metric: found for metric, found in cells.items() if found.values}
-        if self.lead in cells:
+        kept = [limit.excess(cell(own, limit.metric).mean) <= 0 for limit in self.limits if _has(own, limit)]
+        self._leaders.pop(arm.name, None)
+        if self.lead in cells and all(kept):
             self._leaders[arm.name] = Best(arm, cells)
 
     @property
@@ -129,6 +138,11 @@ class Standing:
         kind = "GPU" if self.resources.get("GPU") else "CPU"
         seconds = self._spent + sum(now - r.since for r in self.running.values())
         return kind, seconds * self.resources.get(kind, 0.0) / 3600
+
+
+def _has(own: Estimates, limit: Limit) -> bool:
+    """Whether the results say anything of the limit: a cost is not among them."""
+    return any(limit.metric in found for found in own.values())
 
 
 def name(trial: Trial) -> str:

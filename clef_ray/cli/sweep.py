@@ -8,20 +8,20 @@ from typing import Any
 from rich.console import Console
 
 from clef_ray.ablation import Outcome, Plan, Trial
-from clef_ray.cli.experiment import Conducted, conduct, failures, known_in, recording
+from clef_ray.cli.experiment import Conducted, conduct, failures, recording
 from clef_ray.cli.launch import Launch, launch
 from clef_ray.cli.options import settings_of
 from clef_ray.cli.progress import Display
-from clef_ray.cluster.sweep import run_sweep
+from clef_ray.cli.standing import Leading
+from clef_ray.cluster.sweep import Known, run_sweep
 from clef_ray.errors import ConfigError
-from clef_ray.report import Configuration, StudyView
+from clef_ray.report import StudyView
 from clef_ray.report.record import summary
 from clef_ray.report.study import Gain
-from clef_ray.search import COSTS, Float, Int, Search, name_of
+from clef_ray.search import COSTS, Configuration, Float, Int, Search, name_of
 from clef_ray.store import Store
 from clef_ray.studies.book import Book
 from clef_ray.studies.importance import importance
-from clef_ray.studies.rows import Row
 from clef_ray.tracking.registry import register
 from clef_ray.trial import run_store, seconds_of
 
@@ -80,9 +80,10 @@ def _search(asked: Search, settings: Mapping[str, Any], ready: Launch) -> int:
 
     examples, empty = _examples(asked, ready.data, settings, smoke), planned(())
     total = asked.configurations * len(asked.seeds)
-    leading = next(((o.metric, o.direction) for o in asked.objectives if o.metric not in COSTS), None)
+    results = (o for o in asked.objectives if o.metric not in COSTS)
+    leading = next((Leading(o.metric, o.direction, asked.limits) for o in results), None)
     with recording(empty, examples[0], ready, total, leading) as record:
-        known = known_in(empty, ready.storage)
+        known = Known(empty, ready.storage)
         book = Book.of_search(
             asked,
             ready.data,
@@ -104,6 +105,9 @@ def _search(asked: Search, settings: Mapping[str, Any], ready: Launch) -> int:
                 agenda=book,
                 specimens=[t.run for t in examples],
                 retries=ready.arguments.retries,
+                known=known,
+                guard=record.guard,
+                say=record.display.tell,
             )
         best = book.best()
         final = _judge(asked, best[0], settings, ready) if best else None
@@ -113,7 +117,7 @@ def _search(asked: Search, settings: Mapping[str, Any], ready: Launch) -> int:
     return 1 if final is None or failures(final.outcomes) else 0
 
 
-def _judge(asked: Search, winner: Row, settings: Mapping[str, Any], ready: Launch) -> Conducted:
+def _judge(asked: Search, winner: Configuration, settings: Mapping[str, Any], ready: Launch) -> Conducted:
     """The winner and the default with fresh seeds on the test patients; the winner's first fresh seed is registered."""
     name, arguments = name_of(winner.number), ready.arguments
     ready.say(f"\n[bold]The winner, {name}, with fresh seeds on the test patients[/]")
@@ -152,20 +156,17 @@ class _Shrinking:
 
 def _view(asked: Search, book: Book, final: Conducted | None, ready: Launch) -> StudyView:
     """The study as the report shows it. final: the fresh seeds, None where nothing was found."""
-    rows = tuple(
-        Configuration(r.number, r.state, r.params, r.values, r.standard_errors, r.reason, r.feasible)
-        for r in book.rows()
-    )
     shares, why = importance(book.uri, book.name)
     best, rule = tuple(row.number for row in book.best()), asked.stopping
     view = StudyView(
         name=book.name,
         objectives=tuple((o.metric, o.direction) for o in asked.objectives),
-        rows=rows,
+        rows=book.rows(),
         logarithmic=tuple(d.key for d in asked.space if isinstance(d, Float | Int) and d.log),
         importance=shares,
         importance_reason=why,
         best=best,
+        rule=asked.winner,
         stopping="" if rule.rule == "none" else f"{rule.rule} on {rule.metric}",
     )
     if final is None:

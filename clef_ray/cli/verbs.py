@@ -1,10 +1,13 @@
 """The verbs of `clef-ray`: their options and examples. What they do stands in actions.py."""
 
+from dataclasses import fields
 from typing import Any
 
-from clef_ray.cli import operations, verb
+from clef_ray.cli import corpora, operations, verb
 from clef_ray.cli.actions import evaluate, ingest, pretrain, score, synth
+from clef_ray.cli.map_help import MapHelp
 from clef_ray.registry import DATASETS
+from clef_ray.sections import Quality
 
 Subparsers = Any  # argparse keeps its type private
 
@@ -23,6 +26,7 @@ def add_all(actions: Subparsers) -> None:
     """Every verb, in the order of a first session."""
     _add_synth(actions)
     _add_ingest(actions)
+    corpora.add_all(actions)
     _add_score(actions)
     _add_pretrain(actions)
     _add_evaluate(actions)
@@ -67,21 +71,56 @@ def _add_ingest(actions: Subparsers) -> None:
         actions,
         "ingest",
         ingest,
-        "Read a dataset's raw files into shards.",
-        "clef-ray ingest ptbxl --root /data/ptbxl --out storage/shards/ptbxl",
+        "Read a dataset's raw files into shards. The same command again goes on, also after a kill.",
+        "clef-ray ingest --list\n"
+        "  clef-ray ingest ptbxl --root /data/ptbxl --out storage/shards/ptbxl --fs 500\n"
+        "  clef-ray ingest cinc2017 --root /data/cinc2017 --out storage/shards/cinc2017 --set seconds=30 --set pad=true\n"
+        "  clef-ray ingest ptbxl --root /data/ptbxl --out s3://bucket/ptbxl --quality amplitude_mv=30 --filters notch=50\n"
+        "  clef-ray ingest generic --map my.yaml --preview",
     )
+    names = ", ".join(n for n in DATASETS.names() if n != "synthetic")
+    add("dataset", nargs="?", metavar="DATASET", help=f"one of: {names}")
     add(
-        "dataset",
-        metavar="DATASET",
-        help=f"one of: {', '.join(n for n in DATASETS.names() if n != 'synthetic')}",
+        "--list",
+        action="store_true",
+        help="print every dataset: access, licence, counts, covariates, options",
     )
-    add("--root", required=True, metavar="DIR", help="the dataset's folder as published")
-    add("--out", required=True, metavar="DIR", help="folder of the shards")
+    add("--root", metavar="DIR", help="the dataset's folder as published")
+    add("--out", metavar="DIR", help="folder of the shards, path or URI")
+    add("--map", metavar="FILE", help="of generic: the YAML file that describes your folder and its table")
+    add("--map-help", action=MapHelp, help="print every key of such a file in an example, and exit")
+    add(
+        "--preview",
+        action="store_true",
+        help="ingest nothing: print what is understood and draw three records as on ECG paper",
+    )
+    add("--preview-out", default="", metavar="PNG", help="the picture's file (default: DATASET-preview.png)")
     add(
         "--fs",
-        type=int,
+        type=float,
         metavar="HZ",
-        help="which of the dataset's rates to read (default: the dataset's own; ptbxl: 100, or 500)",
+        help="sampling rate of the shards (default: the dataset's own; of ptbxl 100, or 500)",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="an option of the dataset, see --list; repeatable",
+    )
+    add(
+        "--quality",
+        action="append",
+        default=[],
+        metavar="LIMIT=VALUE",
+        help=f"when a record is set aside ({_fields(Quality())}); repeatable",
+    )
+    add(
+        "--filters",
+        action="append",
+        default=[],
+        metavar="FILTER=VALUE",
+        help="filter the samples before they are stored: notch=50, band=0.5,40 (default: neither; training filters as it reads)",
     )
     add(
         "--max-bad",
@@ -91,6 +130,10 @@ def _add_ingest(actions: Subparsers) -> None:
         help="stop when more than this share is unusable (default: 0.05)",
     )
     _add_ingest_options(add)
+
+
+def _fields(section: Any) -> str:
+    return ", ".join(f"{field.name}={getattr(section, field.name)}" for field in fields(section))
 
 
 def _add_ingest_options(add: Any) -> None:

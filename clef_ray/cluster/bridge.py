@@ -6,88 +6,58 @@ that there is one record of what runs. Tune keeps no state of its own that is ev
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from clef_ray.ablation import Outcome, Plan, Trial
+from clef_ray.ablation import Outcome, Trial
+from clef_ray.cluster.agenda import Agenda, Watcher
 from clef_ray.cluster.interrupt import Interrupts
+from clef_ray.cluster.sharing import LOOK, Shared
+from clef_ray.cluster.trainer import FINAL
 from clef_ray.errors import ClefRayError, StorageError
 from clef_ray.train.loop import history_so_far
-from clef_ray.trial import keep_seconds, load_outcome, run_store
+from clef_ray.trial import keep_seconds, run_store
 
 #: What an epoch reports beside its losses.
-_EPOCH = ("epoch", "lr", "records_per_second", "seconds", "temperature", "valid/", "embedding/", "loss")
+_EPOCH = (
+    "epoch",
+    "order",
+    "lr",
+    "records_per_second",
+    "seconds",
+    "temperature",
+    "valid/",
+    "embedding/",
+    "loss",
+)
 
-#: Errors that the same run would meet again: trying once more would only cost.
-_FINAL = ("TrainingError", "ConfigError", "DataError")
-
-
-class Agenda(Protocol):
-    """What is to be run. Called in the driver's process only."""
-
-    def next(self) -> Trial | None:
-        """A trial to start now; None where none can be started before another ends."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether `next` will never name another."""
-
-    def epoch(self, trial: Trial, metrics: Mapping[str, float]) -> str | None:
-        """An epoch's metrics; the reason where the trial is to be stopped."""
-
-    def end(self, outcome: Outcome) -> None:
-        """How a trial ended."""
-
-
-class Watcher(Protocol):
-    """Told about the sweep as it goes, in the driver's process (tracker, progress display)."""
-
-    def start(self, trial: Trial) -> None: ...
-
-    def epoch(self, trial: Trial, metrics: Mapping[str, float]) -> None: ...
-
-    def end(self, outcome: Outcome) -> None: ...
-
-
-class List:
-    """The agenda of a fixed list: each trial once, none stopped."""
-
-    def __init__(self, trials: Sequence[Trial]) -> None:
-        self._left = list(trials)
-
-    def next(self) -> Trial | None:
-        return self._left.pop(0) if self._left else None
-
-    @property
-    def finished(self) -> bool:
-        return not self._left
-
-    def epoch(self, trial: Trial, metrics: Mapping[str, float]) -> str | None: ...
-
-    def end(self, outcome: Outcome) -> None: ...
+#: Errors that the same run would meet again, as Tune names them: trying once more would only cost.
+_FINAL = tuple(error.__name__ for error in FINAL)
 
 
 @dataclass
 class Bridge:
     """One sweep's record while it runs: what runs, what ended how, what is tried again.
 
-    retries: how often a trial is started again after its process, its node or its storage was lost. A trial whose training itself went
-    wrong would do so again and is not.
+    known: the store's answer, None for a trial that it does not hold. retries: how often a trial is started again after its process, its node or its storage was lost. A trial whose training itself went
+    wrong would do so again and is not. shared: runs of which another sweep is at work on some. guard: raises where this sweep is not to go on.
     """
 
-    plan: Plan
+    known: Callable[[Trial], Outcome | None]
     agenda: Agenda
     storage: str
     watchers: Sequence[Watcher]
     interrupts: Interrupts
     retries: int
+    shared: Shared
+    guard: Callable[[], None]
     ended: dict[str, Outcome] = field(default_factory=dict)
     error: ClefRayError | None = None
     running: dict[str, Trial] = field(default_factory=dict)
@@ -100,7 +70,9 @@ class Bridge:
 
     def draw(self) -> Trial | None:
         """What will run first; None where nothing is left to run. Asking is what books the runs that the store holds already."""
-        trial = self._next()
+        while (trial := self._next()) is None and self.shared.waiting:
+            self.check()
+            time.sleep(LOOK)
         if trial is not None:
             self._again.append(trial)
         return trial
@@ -108,21 +80,49 @@ class Bridge:
     def ask(self, key: str) -> Trial | None:
         """The trial that starts now under Tune's name `key`; None where there is none now."""
         with self._remembered():
+            self.check()
             trial = self._next()
         if trial is not None:
             self.running[key] = trial
         return trial
 
+    def check(self) -> None:
+        """KeyboardInterrupt after Ctrl-C; LeaseLostError where this sweep or one of its runs is another process's now."""
+        self.interrupts.check()
+        self.guard()
+        self.shared.check()
+
     def _next(self) -> Trial | None:
-        trial = self._again.pop(0) if self._again else self.agenda.next()
-        if trial is None and not self.running and not self.agenda.finished:
+        trial = self._again.pop(0) if self._again else self._given_back() or self._fresh()
+        if trial is None and not (self.running or self.shared.waiting) and not self.agenda.finished:
             raise ClefRayError("nothing runs and the study names no next run: it would wait for ever")
         return trial
+
+    def _fresh(self) -> Trial | None:
+        """The agenda's next trial, but for those that another process is at work on."""
+        while (trial := self.agenda.next()) is not None:
+            if self.shared.take(trial) and not self._finished_elsewhere(trial):
+                return trial
+        return None
+
+    def _given_back(self) -> Trial | None:
+        """A trial that another process was at work on and has left unfinished; those that it has finished are booked."""
+        return next((t for t in self.shared.given_back() if not self._finished_elsewhere(t)), None)
+
+    def _finished_elsewhere(self, trial: Trial) -> bool:
+        """Whether the store holds the trial after all: then it is booked, as one that nobody here has started."""
+        outcome = self.known(trial)
+        if outcome is None:
+            return False
+        self.shared.give(trial)
+        self.ended[trial.run.fingerprint()] = outcome
+        self._tell_end(outcome)
+        return True
 
     @property
     def finished(self) -> bool:
         """Whether nothing will start any more."""
-        return self.agenda.finished and not self._again and not self.running
+        return self.agenda.finished and not (self._again or self.running or self.shared.waiting)
 
     def begin(self, key: str) -> None:
         self._begun[key] = time.perf_counter()
@@ -132,7 +132,8 @@ class Bridge:
 
     def epoch(self, key: str, result: Mapping[str, Any]) -> bool:
         """Tell an epoch's metrics; whether the trial is to be stopped."""
-        self.interrupts.check()
+        with self._remembered():
+            self.check()
         trial = self.running[key]
         if "evaluate_seconds" in result:
             self._seconds[key] = float(result["evaluate_seconds"])
@@ -157,7 +158,7 @@ class Bridge:
             seconds = {"pretrain": sum(epoch["seconds"] for epoch in history)}
             self._end(key, Outcome(trial, "PRUNED", history=history, seconds=seconds, reason=reason))
             return
-        outcome = load_outcome(trial, self.plan.tasks, self.plan.data, self.storage, self.plan.split)
+        outcome = self.known(trial)
         if outcome is None:
             self.fail(key, "ended without a result")
             return
@@ -198,9 +199,13 @@ class Bridge:
         with self._remembered():
             if outcome.state != "FAILED":
                 keep_seconds(run_store(self.storage, outcome.trial.run), seconds)
-            self.agenda.end(outcome)
-            for watcher in self.watchers:
-                watcher.end(outcome)
+            self.shared.give(outcome.trial)
+            self._tell_end(outcome)
+
+    def _tell_end(self, outcome: Outcome) -> None:
+        self.agenda.end(outcome)
+        for watcher in self.watchers:
+            watcher.end(outcome)
 
     @contextmanager
     def _remembered(self) -> Iterator[None]:
@@ -227,7 +232,6 @@ class Asker(_Unpickled, Searcher):  # type: ignore[misc]
         self.bridge = bridge
 
     def suggest(self, trial_id: str) -> Any:
-        self.bridge.interrupts.check()
         trial = self.bridge.ask(trial_id)
         if trial is not None:
             return {"run": trial.run}

@@ -55,6 +55,11 @@ class Request:
                     f"--{flag}-per-worker {value:g}: allowed is {allowed}, and a whole number above 1"
                 )
 
+    @property
+    def alone(self) -> bool:
+        """Whether a worker has whole GPUs, which no other trial uses."""
+        return self.gpus_per_worker >= 1
+
     def worker_resources(self) -> dict[str, float]:
         """One worker in Ray's terms."""
         gpu = {"GPU": float(self.gpus_per_worker)} if self.gpus_per_worker else {}

@@ -1,12 +1,13 @@
 """Ray Data between the shards and the training loop: the whole corpus once into memory, or a stream in the read plan's order.
 
-A corpus that fits into the object store is read once per sweep and shared by all trials without a copy. A larger one is streamed: every
-worker runs a small pipeline whose tasks each read one window of the plan (train/plan.py), decode only the records and leads this worker
-needs, and deliver them in order, so that both ways give the same batches.
+A corpus that fits into the object store is read once per sweep and shared by all trials of a node without a copy ("resident"). A larger one
+is streamed: every worker runs a small pipeline whose tasks each read one window of the plan (train/plan.py), decode only the records, leads
+and samples this worker needs, and deliver them in order. Both deliver what is stored, in int16, so that both give the same batches.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -14,16 +15,22 @@ from typing import Any
 import numpy as np
 import ray
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from torch import Tensor
 
-from clef_ray.augment import LeadChoice
+from clef_ray.augment import Batch, Choice, window
 from clef_ray.cluster.capacity import live_nodes
-from clef_ray.shards import Corpus, Manifest, read_rows, read_table
-from clef_ray.train.plan import WINDOW, ReadPlan
+from clef_ray.errors import CapacityError
+from clef_ray.shards import Corpus, Manifest, Stored, part_rows, read_rows, read_table
+from clef_ray.shards.schema import Shape
+from clef_ray.signal.filters import resampled_length
+from clef_ray.train.plan import ReadPlan
 
 #: Share of the object store a corpus may take and still be held whole.
 HELD_SHARE = 0.5
+
+#: Records in one of Ray Data's blocks, of 10 KB for each of the two leads: small enough that the first batch comes before the window is whole.
+_BLOCK = 256
 
 
 def set_up_data() -> None:
@@ -35,96 +42,138 @@ def set_up_data() -> None:
     context.print_on_execution_start = False
 
 
-def held_bytes(manifest: Manifest, fs: float, leads: tuple[str, ...]) -> int:
-    """Memory of the corpus at the training rate, float32."""
-    return int(manifest.records * len(leads) * round(manifest.samples * fs / manifest.fs) * 4)
+@dataclass(frozen=True)
+class Reading:
+    """How trials read their signals, and why, in words. leads: those that are resident, of which some may be for the tasks alone."""
+
+    resident: bool
+    leads: tuple[str, ...]
+    line: str
 
 
-def fits(manifest: Manifest, fs: float, leads: tuple[str, ...]) -> bool:
-    """Whether the corpus can be held in the object store of every node of the running cluster."""
-    # The corpus lies whole in the store of every node that runs a trial.
-    store = min(node.get("object_store_memory", 0.0) for node in live_nodes().values())
-    return held_bytes(manifest, fs, leads) <= HELD_SHARE * store
+def held_bytes(shape: Shape, records: int, fs: float, leads: tuple[str, ...]) -> int:
+    """Memory of the corpus at the training rate: 2 bytes a sample, and gain and baseline of each lead. shape: a manifest or a dataset."""
+    return records * len(leads) * (2 * resampled_length(shape.samples, shape.fs, fs) + 8)
+
+
+def reading(shape: Shape, records: int, fs: float, seen: tuple[str, ...], judged: tuple[str, ...]) -> Reading:
+    """Resident where the leads seen in training and those the tasks judge fit together into the object store of every node of the running
+    cluster, else streaming, with the tasks' leads resident. CapacityError where not even these fit.
+    """
+    room = HELD_SHARE * min(node.get("object_store_memory", 0.0) for node in live_nodes().values())
+    wanted = tuple(lead for lead in shape.leads if lead in {*seen, *judged})
+    size, least = (held_bytes(shape, records, fs, leads) for leads in (wanted, judged))
+    place = f"{HELD_SHARE:.0%} of the object store of each node, {gigabytes(room)}"
+    if size <= room:
+        line = f"signals: resident, {gigabytes(size)} of int16 in shared memory, once per node ({place})"
+        return Reading(True, wanted, line)
+    if least <= room:
+        line = f"signals: streaming, {gigabytes(size)} of int16 do not fit into {place}; resident for the tasks alone, {gigabytes(least)}"
+        return Reading(False, judged, line)
+    raise CapacityError(
+        f"the tasks' signals ({gigabytes(least)}) do not fit into {place}; "
+        "add nodes, evaluate fewer leads, or lower signals.fs"
+    )
+
+
+def gigabytes(size: float) -> str:
+    """A size in words."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
 def _read_part(
     batch: dict[str, NDArray[Any]], folder: str, fs: float, leads: tuple[str, ...]
 ) -> dict[str, NDArray[Any]]:
     rows = np.arange(int(batch["start"][0]), int(batch["stop"][0]))
-    return {"row": rows, "x": read_rows(folder, rows, fs, leads)}
+    return {"row": rows, **_columns(read_rows(folder, rows, fs, leads))}
+
+
+def _columns(signals: Stored) -> dict[str, NDArray[Any]]:
+    return {"raw": signals.raw_NKT, "gain": signals.gain_NK, "baseline": signals.baseline_NK}
+
+
+def _signals(columns: Mapping[str, NDArray[Any]]) -> Stored:
+    return Stored(columns["raw"], columns["gain"], columns["baseline"])
 
 
 def materialise(folder: str, fs: float, leads: tuple[str, ...]) -> Corpus:
     """Read all shards through Ray Data, in parallel, into one Corpus."""
     set_up_data()
     manifest = Manifest.load(folder)
-    edges = np.cumsum([0, *(part.records for part in manifest.parts)]).tolist()
-    spans = [{"start": start, "stop": stop} for start, stop in pairwise(edges)]
+    spans = [{"start": int(rows[0]), "stop": int(rows[-1]) + 1} for rows in part_rows(manifest)]
     read = partial(_read_part, folder=folder, fs=fs, leads=leads)
     parts = ray.data.from_items(spans, override_num_blocks=len(spans)).map_batches(read, batch_size=1)
-    signals: NDArray[np.float32] | None = None
+    signals: Stored | None = None
     for batch in parts.iter_batches(batch_size=None, batch_format="numpy"):
+        part = _signals(batch)
         if signals is None:
-            signals = np.empty((manifest.records, *batch["x"].shape[1:]), dtype=np.float32)
-        signals[batch["row"]] = batch["x"]
-    assert signals is not None, "a manifest has at least one part"
+            signals = Stored.empty(manifest.records, *part.raw_NKT.shape[1:])
+        signals.put(batch["row"], part)
+    assert signals is not None, "a manifest has at least one record"
     return Corpus(signals, read_table(folder), fs, leads, manifest)
 
 
-def _windows(plan: ReadPlan, epochs: range) -> list[dict[str, int]]:
-    """The plan cut into tasks: whole steps, about one window of records each."""
-    steps = max(WINDOW * 50 // plan.batch, 1)
-    return [
-        {"epoch": epoch, "first": first, "last": min(first + steps, plan.steps)}
-        for epoch in epochs
-        for first in range(0, plan.steps, steps)
-    ]
+@dataclass(frozen=True)
+class _WindowReader:
+    """Reads what one worker needs of one window of the plan; travels to Ray Data's tasks."""
 
+    plan: ReadPlan
+    rank: int
+    world_size: int
+    choose: Choice
+    folder: str
+    fs: float
 
-def _read_window(
-    batch: dict[str, NDArray[Any]],
-    plan: ReadPlan,
-    rank: int,
-    world_size: int,
-    choose: LeadChoice,
-    folder: str,
-    fs: float,
-) -> Iterator[dict[str, NDArray[Any]]]:
-    first, last = int(batch["first"][0]), int(batch["last"][0])
-    epoch = int(batch["epoch"][0])
-    slices = list(plan.slices(epoch, rank, world_size))[first:last]
-    rows = np.concatenate(slices)
-    x = read_rows(folder, rows, fs, choose.leads, choose(epoch, rows))
-    for i, rows in enumerate(slices):
-        yield {"x": x[i * len(rows) : (i + 1) * len(rows)]}
+    def tasks(self, epochs: range) -> list[dict[str, int]]:
+        """The worker's records of all epochs, cut where windows end: each row group is read once an epoch."""
+        return [
+            {"epoch": epoch, "first": first, "last": last}
+            for epoch in epochs
+            for first, last in pairwise([0, *self._ends(epoch)])
+        ]
+
+    def _rows(self, epoch: int) -> NDArray[np.int64]:
+        return np.concatenate(list(self.plan.slices(epoch, self.rank, self.world_size)))
+
+    def _ends(self, epoch: int) -> list[int]:
+        """How many of its records the worker has read at the end of each window."""
+        share = self.plan.batch // self.world_size
+        steps, rest = np.divmod(self.plan.ends(epoch), self.plan.batch)
+        own = steps * share + np.clip(rest - self.rank * share, 0, share)
+        return [int(end) for end in np.unique(own[own > 0])]
+
+    def read(self, batch: dict[str, NDArray[Any]]) -> Iterator[dict[str, NDArray[Any]]]:
+        epoch = int(batch["epoch"][0])
+        rows = self._rows(epoch)[int(batch["first"][0]) : int(batch["last"][0])]
+        lead = self.choose.lead(epoch, rows)
+        signals = read_rows(self.folder, rows, self.fs, self.choose.leads, lead)
+        samples = signals.raw_NKT.shape[-1]
+        width, start = window(self.choose.signals, samples), self.choose.start(epoch, rows, samples)
+        raw = sliding_window_view(signals.raw_NKT, width, axis=-1)[np.arange(len(rows)), :, start]
+        columns = {"row": rows, "lead": lead, **_columns(replace(signals, raw_NKT=raw))}
+        for first in range(0, len(rows), _BLOCK):
+            yield {name: column[first : first + _BLOCK] for name, column in columns.items()}
 
 
 class RayFeed:
-    """Streams signals from shards through Ray Data in the read plan's order (a Feed, see train/loop.py)."""
+    """Streams signals from shards through Ray Data in the read plan's order (a Feed, see train/feed.py)."""
 
     def __init__(self, folder: str, fs: float, leads: tuple[str, ...]) -> None:
         self.folder, self.fs, self.leads = folder, fs, leads
 
     def stream(
-        self, plan: ReadPlan, epochs: range, rank: int, world_size: int, choose: LeadChoice
-    ) -> Iterator[Tensor]:
-        windows = _windows(plan, epochs)
-        if not windows:
+        self, plan: ReadPlan, epochs: range, rank: int, world_size: int, choose: Choice
+    ) -> Iterator[Batch]:
+        reader = _WindowReader(plan, rank, world_size, choose, self.folder, self.fs)
+        if not (tasks := reader.tasks(epochs)):
             return
         set_up_data()
-        read = partial(
-            _read_window,
-            plan=plan,
-            rank=rank,
-            world_size=world_size,
-            choose=choose,
-            folder=self.folder,
-            fs=self.fs,
-        )
         # The workers of a trial hold the CPUs they were given; reading must not wait for others (nothing may hang in PENDING).
-        records = ray.data.from_items(windows, override_num_blocks=len(windows)).map_batches(
-            read, batch_size=1, num_cpus=0, concurrency=2
+        records = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
+            reader.read, batch_size=1, num_cpus=0, concurrency=2
         )
         share = plan.batch // world_size
-        for batch in records.iter_batches(batch_size=share, batch_format="numpy", prefetch_batches=2):
-            yield torch.from_numpy(np.ascontiguousarray(batch["x"]))
+        for found in records.iter_batches(batch_size=share, batch_format="numpy", prefetch_batches=2):
+            columns = {name: np.require(column, requirements=["C", "W"]) for name, column in found.items()}
+            scale = (torch.from_numpy(columns[name]) for name in ("raw", "gain", "baseline"))
+            yield Batch(columns["row"], columns["lead"], *scale)

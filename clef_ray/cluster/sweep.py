@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,14 +17,18 @@ import ray
 from ray import tune
 
 from clef_ray.ablation import Outcome, Plan, Trial
-from clef_ray.cluster.bridge import Agenda, Asker, Bridge, Ends, Judge, List, Watcher
+from clef_ray.augment import require_bank
+from clef_ray.cluster.agenda import Agenda, List, Watcher
+from clef_ray.cluster.bridge import Asker, Bridge, Ends, Judge
 from clef_ray.cluster.capacity import DRIVER_CPUS, Request, check
 from clef_ray.cluster.interrupt import interruptible
-from clef_ray.cluster.stream import HELD_SHARE, fits, held_bytes, materialise
+from clef_ray.cluster.sharing import Shared
+from clef_ray.cluster.stream import materialise, reading
 from clef_ray.cluster.trainer import Source, pretrain_in_group, pretrain_in_process
 from clef_ray.config import Run, Spec, SplitName
-from clef_ray.errors import CapacityError, ClefRayError, DataError
-from clef_ray.shards import Corpus, Manifest
+from clef_ray.errors import ClefRayError, DataError
+from clef_ray.lease import Leases
+from clef_ray.shards import Corpus, Manifest, load_corpus
 from clef_ray.store import Store
 from clef_ray.train.loop import complete
 from clef_ray.trial import evaluate, load_outcome, run_store
@@ -37,6 +41,10 @@ TUNE_SETTINGS = {
 }
 
 
+#: Records that this process reads before Ray Data's processes have started.
+SMALL = 2_000
+
+
 @dataclass(frozen=True)
 class Work:
     """What every trial of a sweep shares; travels through the object store once."""
@@ -47,6 +55,23 @@ class Work:
     request: Request
     source: Source
     corpus: Any  # ObjectRef[Corpus]
+
+
+class Known:
+    """What the store holds of trials that are judged as those of this plan are. A finished run's results are read once, however many ask."""
+
+    def __init__(self, plan: Plan, storage: str) -> None:
+        self._plan, self._storage = plan, storage
+        self._found: dict[str, Outcome] = {}
+
+    def __call__(self, trial: Trial) -> Outcome | None:
+        mark, plan = trial.run.fingerprint(), self._plan
+        if mark not in self._found:
+            outcome = load_outcome(trial, plan.tasks, plan.data, self._storage, plan.split)
+            if outcome is None:
+                return None
+            self._found[mark] = outcome
+        return replace(self._found[mark], trial=trial)
 
 
 def _trial(config: Mapping[str, Any], work: Work) -> None:
@@ -77,70 +102,88 @@ def run_sweep(
     agenda: Agenda | None = None,
     specimens: Sequence[Run] = (),
     retries: int = 1,
+    known: Known | None = None,
+    guard: Callable[[], None] = lambda: None,
+    say: Callable[[str], None] | None = None,
 ) -> list[Outcome]:
     """Run what the store does not hold yet; returns one Outcome per trial of the plan, in its order.
 
     agenda: what runs and when, the plan's unfinished trials where None; a trial that it names need not be in the plan, whose tasks, data
     and split judge it. specimens: runs that stand for all that the agenda may name, where the plan does not hold them: together they show
-    every lead. retries: see `Bridge`.
+    every lead. retries, guard: see `Bridge`. known: of this plan, where somebody has asked it before. say: told in words how the signals are read, and what is waited for.
     Raises CapacityError before anything starts when the cluster cannot hold one trial, StorageError when nothing can be written.
     A failed trial does not stop the others. KeyboardInterrupt leaves finished epochs in the store; the same call goes on.
     """
     # Tune's processes work in folders of their own: every place is named in full.
     folder, storage = Store(folder).path(), Store(storage).path()
     Store(storage).check_writable()
-    missing = [t for t in plan.unique() if _found(t, plan, storage) is None]
-    with interruptible() as interrupts:
-        bridge = Bridge(plan, agenda or List(missing), storage, watchers, interrupts, retries)
+    known = known or Known(plan, storage)
+    missing = [t for t in plan.unique() if known(t) is None]
+    with interruptible() as interrupts, Leases(Store(storage)) as leases:
+        bridge = Bridge(
+            known,
+            agenda or List(missing),
+            storage,
+            watchers,
+            interrupts,
+            retries,
+            Shared(leases, say or _silent),
+            guard,
+        )
         if (first := bridge.draw()) is not None:
             runs = [first.run, *(t.run for t in missing), *specimens]
             at_once = check(request).concurrent
-            _tune(_work(plan, runs, folder, storage, request), bridge, at_once)
-    return collect(plan, storage, bridge.ended)
+            _tune(_work(plan, runs, folder, storage, request, say), bridge, at_once)
+    return collect(plan, known, bridge.ended)
 
 
-def _found(trial: Trial, plan: Plan, storage: str) -> Outcome | None:
-    return load_outcome(trial, plan.tasks, plan.data, storage, plan.split)
+def _silent(text: str) -> None: ...
 
 
-def _work(plan: Plan, runs: Sequence[Run], folder: str, storage: str, request: Request) -> Work:
+def _work(
+    plan: Plan,
+    runs: Sequence[Run],
+    folder: str,
+    storage: str,
+    request: Request,
+    say: Callable[[str], None] | None,
+) -> Work:
     rates = {r.signals.fs for r in runs}
     if len(rates) > 1:
         raise ClefRayError(
             f"the arms use different rates ({sorted(rates)} Hz); run them as separate experiments"
         )
+    for run in runs:
+        require_bank(run.views, storage)  # told now, not by the first trial that needs it
     manifest, fs = Manifest.load(folder), rates.pop()
-    seen, judged = _training_leads(runs, manifest), _task_leads(plan.tasks, manifest)
-    wanted = tuple(lead for lead in manifest.leads if lead in {*seen, *judged})
-    if fits(manifest, fs, wanted):
-        corpus = ray.put(materialise(folder, fs, wanted))
-        source = Source(folder, fs, wanted, corpus)
-        return Work(plan.tasks, plan.split, storage, request, source, corpus)
-    if not fits(manifest, fs, judged):
-        raise CapacityError(
-            f"the tasks' signals ({held_bytes(manifest, fs, judged) / 1e9:.1f} GB) do not fit into {HELD_SHARE:.0%} of each node's object "
-            "store; add nodes, evaluate fewer leads, or lower signals.fs"
-        )
-    corpus = ray.put(materialise(folder, fs, judged))
-    source = Source(folder, fs, seen, judged=corpus)
+    seen, judged = training_leads(runs, manifest.leads), task_leads(plan.tasks, manifest.leads)
+    how = reading(manifest, manifest.records, fs, seen, judged)
+    if say is not None:
+        say(how.line)
+    corpus = ray.put(_corpus(folder, fs, how.leads, manifest))
+    source = (
+        Source(folder, fs, how.leads, corpus) if how.resident else Source(folder, fs, seen, judged=corpus)
+    )
     return Work(plan.tasks, plan.split, storage, request, source, corpus)
 
 
-def _training_leads(runs: Sequence[Run], manifest: Manifest) -> tuple[str, ...]:
-    """The leads pretraining reads: all where one run draws them at random."""
+def _corpus(folder: str, fs: float, leads: tuple[str, ...], manifest: Manifest) -> Corpus:
+    read = load_corpus if manifest.records <= SMALL else materialise
+    return read(folder, fs, leads)
+
+
+def training_leads(runs: Sequence[Run], leads: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the shards' leads that pretraining reads: all where one run draws them at random."""
     policies = {r.views.lead for r in runs}
-    return (
-        manifest.leads if "random" in policies else tuple(lead for lead in manifest.leads if lead in policies)
-    )
+    return leads if "random" in policies else tuple(lead for lead in leads if lead in policies)
 
 
-def _task_leads(tasks: Sequence[Spec], manifest: Manifest) -> tuple[str, ...]:
-    leads = {str(dict(task.options)["lead"]) for task in tasks}
-    if absent := leads - set(manifest.leads):
-        raise DataError(
-            f"a task needs lead {', '.join(sorted(absent))}; the shards hold {', '.join(manifest.leads)}"
-        )
-    return tuple(lead for lead in manifest.leads if lead in leads)
+def task_leads(tasks: Sequence[Spec], leads: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the shards' leads that the tasks judge. DataError where they lack one."""
+    judged = {str(dict(task.options)["lead"]) for task in tasks}
+    if absent := judged - set(leads):
+        raise DataError(f"a task needs lead {', '.join(sorted(absent))}; the shards hold {', '.join(leads)}")
+    return tuple(lead for lead in leads if lead in judged)
 
 
 def _tune(work: Work, bridge: Bridge, at_once: int) -> None:
@@ -185,7 +228,7 @@ def _quiet() -> Iterator[None]:
             del os.environ[name]
 
 
-def collect(plan: Plan, storage: str, ended: Mapping[str, Outcome]) -> list[Outcome]:
+def collect(plan: Plan, known: Known, ended: Mapping[str, Outcome]) -> list[Outcome]:
     """Every trial's outcome, in the plan's order; a run that two trials share names the one that trained it.
 
     ended: by fingerprint how runs ended in this process: what the store does not know (seconds, reasons).
@@ -196,7 +239,7 @@ def collect(plan: Plan, storage: str, ended: Mapping[str, Outcome]) -> list[Outc
         mark = trial.run.fingerprint()
         owner = first.setdefault(mark, trial)
         shared = None if owner is trial else f"{owner.arm.name} seed {owner.seed}"
-        outcome, here = _found(trial, plan, storage), ended.get(mark)
+        outcome, here = known(trial), ended.get(mark)
         if outcome is None:
             outcome = (
                 replace(here, trial=trial) if here else Outcome(trial, "FAILED", reason="did not finish")

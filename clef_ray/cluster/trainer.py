@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,21 @@ from numpy.typing import NDArray
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from clef_ray.augment import bank_of
 from clef_ray.cluster.capacity import Request
 from clef_ray.cluster.stream import RayFeed
 from clef_ray.config import Run
 from clef_ray.distributed import LocalContext
-from clef_ray.errors import ClefRayError, TrainingError
+from clef_ray.errors import ClefRayError, ConfigError, DataError, TrainingError
 from clef_ray.evaluate.monitor import reader
 from clef_ray.shards import Corpus, Manifest, read_rows, read_table, row_groups
 from clef_ray.store import Store
-from clef_ray.train.loop import Feed, MemoryFeed, complete
+from clef_ray.train.feed import Feed, resident
+from clef_ray.train.loop import complete
 from clef_ray.trial import Listen, pretrain, run_store
 
-#: How often Ray Train starts a group again from the last checkpoint after a worker or its node is lost.
-RESTARTS = 3
+#: Errors that the same run would meet again, however often it is tried.
+FINAL = (TrainingError, ConfigError, DataError)
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,12 @@ class Source:
     corpus: Any = None  # ObjectRef[Corpus] | None
     judged: Any = None  # ObjectRef[Corpus] | None
 
-    def feed(self) -> Feed:
+    def feed(self, device: torch.device, *, alone: bool) -> Feed:
+        """alone: whether the worker has its GPU for itself."""
         if self.corpus is None:
             return RayFeed(self.folder, self.fs, self.leads)
         held: Corpus = ray.get(self.corpus)
-        return MemoryFeed(held.signals_NCT, held.leads)
+        return resident(held.signals, held.leads, device, alone=alone)
 
     def read(self, rows: NDArray[np.int64], lead: str) -> NDArray[np.float32]:
         """Single records, one lead: [rows, T] (evaluate.monitor.Read)."""
@@ -52,7 +56,7 @@ class Source:
             held: Corpus = ray.get(corpus)
             if lead in held.leads:
                 return reader(held)(rows, lead)
-        return read_rows(self.folder, rows, self.fs, (lead,))[:, 0]
+        return read_rows(self.folder, rows, self.fs, (lead,)).millivolts()[:, 0]
 
 
 class TrainContext:
@@ -77,16 +81,11 @@ def _tables(source: Source) -> tuple[Any, NDArray[np.int64]]:
     return read_table(source.folder), row_groups(Manifest.load(source.folder))
 
 
-def _worker(config: dict[str, Any]) -> str | None:
-    """Returns why training went wrong where it did: an error would make Ray start the group again, to go the same way."""
-    run, source = config["run"], config["source"]
+def _worker(run: Run, source: Source, storage: str, request: Request) -> None:
     table, groups = _tables(source)
-    context = TrainContext(run_store(config["storage"], run))
-    try:
-        pretrain(run, table, groups, source.feed(), context, source.read, config["micro_batch"])
-    except TrainingError as error:  # in every worker at once: each has the mean of all
-        return str(error)
-    return None
+    context = TrainContext(run_store(storage, run))
+    feed, bank = source.feed(context.device, alone=request.alone), bank_of(run.views, storage)
+    pretrain(run, table, groups, feed, context, source.read, request.micro_batch, bank)
 
 
 def pretrain_in_process(run: Run, source: Source, storage: str, request: Request, listen: Listen) -> None:
@@ -94,21 +93,20 @@ def pretrain_in_process(run: Run, source: Source, storage: str, request: Request
     device = "cuda" if request.gpus_per_worker > 0 else "cpu"
     table, groups = _tables(source)
     context = LocalContext(run_store(storage, run), device, listen)
-    pretrain(run, table, groups, source.feed(), context, source.read, request.micro_batch)
+    feed, bank = source.feed(context.device, alone=request.alone), bank_of(run.views, storage)
+    pretrain(run, table, groups, feed, context, source.read, request.micro_batch, bank)
 
 
 def pretrain_in_group(run: Run, source: Source, storage: str, request: Request) -> None:
-    """Pretrain with several workers under Ray Train, inside a Tune trial. ClefRayError with the workers' reason if it fails,
-    TrainingError, after one try, if the training itself went wrong.
+    """Pretrain with several workers under Ray Train, inside a Tune trial: once.
+
+    Where a worker meets one of our own errors, that error: TrainingError, ConfigError and DataError would come again, whoever tries. Where a
+    worker or its node is lost, ClefRayError: whoever called may call again, and the group goes on from the last checkpoint. Ray Train's own
+    restarts are off because they cannot tell these two apart.
     """
     trainer = TorchTrainer(
-        _worker,
-        train_loop_config={
-            "run": run,
-            "source": source,
-            "storage": storage,
-            "micro_batch": request.micro_batch,
-        },
+        # in one piece: Ray's controller would unpickle a config, and import all that it is made of
+        partial(_worker, run, source, storage, request),
         torch_config=TorchConfig(backend="nccl" if request.gpus_per_worker > 0 else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=request.workers_per_trial,
@@ -118,20 +116,30 @@ def pretrain_in_group(run: Run, source: Source, storage: str, request: Request) 
         run_config=ray.train.RunConfig(
             name=run.fingerprint(),
             storage_path=Store(storage).child("ray").path(),
-            failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
+            failure_config=ray.train.FailureConfig(max_failures=0),
             callbacks=[TuneReportCallback()],
         ),
     )
     try:
-        why = trainer.fit().return_value
+        trainer.fit()
     except ray.train.TrainingFailedError as error:
-        raise ClefRayError(f"the workers failed {RESTARTS + 1} times: {_reason(error)}") from error
-    if why is not None:
-        raise TrainingError(why)
+        raise _cause(error) from error
     if not complete(run_store(storage, run)):
         raise ClefRayError(f"run {run.fingerprint()}: the workers ended without finishing")
 
 
-def _reason(error: BaseException) -> str:
+def _cause(error: Exception) -> ClefRayError:
+    """What stopped the group: the error of ours that a worker met, first of all one that would come again, else that workers were lost.
+
+    The others of the group meet the loss of their connection to it, which says nothing.
+    """
+    failures = error.worker_failures.values() if isinstance(error, ray.train.WorkerGroupError) else ()
+    ours = [failure for failure in failures if isinstance(failure, ClefRayError)]
+    if ours:
+        return next((failure for failure in ours if isinstance(failure, FINAL)), ours[0])
+    return ClefRayError(f"the group of workers broke off: {_last_line(error)}")
+
+
+def _last_line(error: BaseException) -> str:
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clef_ray.errors import DataError
+from clef_ray.signal import INVALID_SAMPLE
 
 #: Covariates a dataset may give, each a float column, NaN where unknown; meaning, unit and range of each: `clef_ray.scores.FIELDS`.
 COVARIATES = (
@@ -40,9 +41,6 @@ COVARIATES = (
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 _STANDARD = {lead.upper(): lead for lead in LEADS}
-
-#: The raw value by which WFDB format 16 marks a sample that is not valid.
-INVALID_SAMPLE = -32768
 
 #: Raw units per mV of signals that are not stored as 16-bit numbers: 1 uV each, which holds +-32 mV.
 MICROVOLTS = 1000.0

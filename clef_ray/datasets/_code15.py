@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clef_ray.datasets import LEADS, MISSING_FILE, Signal, UnreadableError
+from clef_ray.datasets._snomed import SEX, fields, number
 from clef_ray.datasets._tables import read_csv, to_numbers
-from clef_ray.datasets._wfdb import Header, read_header
+from clef_ray.datasets._wfdb import read_header
 from clef_ray.errors import DataError
 
 #: The rate of every exam [Hz].
@@ -25,19 +26,21 @@ ABNORMAL, NORMAL = ("1dAVb", "RBBB", "LBBB", "SB", "ST", "AF"), "normal_ecg"
 NORM, OTHER = "NORM", "OTHER"
 
 _TRUTH = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
-_SEX = {"male": 0.0, "female": 1.0}
 _CHAGAS = {"true": "positive", "false": "negative"}
 
 
-def exams_table(path: Path, parts: int) -> pd.DataFrame:
+def exams_table(path: Path, parts: int) -> tuple[pd.DataFrame, Counter[str]]:
     """exams.csv: one row per exam of the first `parts` files; columns exam (int), patient, age, sex, file, label_diagnosis, label_death
-    (lists of class names or None), target_timey. DataError: columns that are missing, or hold what they cannot hold.
+    (lists of class names or None), target_timey; and how many exams were left out because they are in another file.
+    DataError: columns that are missing, or hold what they cannot hold.
     """
     whole, numbers = ("exam_id", "patient_id"), ("age", "timey")
     marks = (*ABNORMAL, NORMAL)
     table = read_csv(path, [*whole, *numbers, "is_male", "death", "trace_file", *marks])
     files = {f"exams_part{part}.hdf5" for part in range(parts)}
-    table = table[table["trace_file"].isin(files)].reset_index(drop=True)
+    here = table["trace_file"].isin(files)
+    lacks = Counter(other_file=int((~here).sum()))
+    table = table[here].reset_index(drop=True)
     if table.empty:
         raise DataError(
             f"{path}: no exam lies in exams_part0.hdf5 to exams_part{parts - 1}.hdf5 (column trace_file)"
@@ -45,7 +48,7 @@ def exams_table(path: Path, parts: int) -> pd.DataFrame:
     table = to_numbers(table, path, whole=whole, numbers=numbers)
     truth = {column: _truth(table[column], path) for column in ("is_male", "death", *marks)}
     death = truth["death"].map({1.0: ["died"], 0.0: ["survived"]}).astype(object)
-    return pd.DataFrame(
+    found = pd.DataFrame(
         {
             "exam": table["exam_id"],
             "patient": table["patient_id"].astype(str),
@@ -57,6 +60,7 @@ def exams_table(path: Path, parts: int) -> pd.DataFrame:
             "target_timey": table["timey"],
         }
     )
+    return found, lacks
 
 
 def headers_table(root: Path) -> tuple[pd.DataFrame, Counter[str]]:
@@ -69,7 +73,7 @@ def headers_table(root: Path) -> tuple[pd.DataFrame, Counter[str]]:
     for path in sorted(root.rglob("*.hea")):
         file = path.with_suffix("")
         header = read_header(file)
-        said = _comments(header)
+        said = fields(header.comments)
         if not said.get("source", "CODE-15").startswith("CODE-15"):
             lacks["other_source"] += 1
             continue
@@ -79,8 +83,8 @@ def headers_table(root: Path) -> tuple[pd.DataFrame, Counter[str]]:
             {
                 "record": header.name,
                 "patient": said.get("patient id"),
-                "age": _years(said.get("age", "")),
-                "sex": _SEX.get(said.get("sex", "").lower(), np.nan),
+                "age": number(said.get("age", "")),
+                "sex": SEX.get(said.get("sex", "").lower(), np.nan),
                 "file": file.relative_to(root).as_posix(),
                 "label_chagas": [chagas] if chagas else None,
             }
@@ -150,15 +154,3 @@ def _diagnoses(marks_NK: NDArray[np.float64]) -> pd.Series:
         for code in range(2 ** len(names))
     }
     return pd.Series([classes.get(code) for code in code_N.tolist()], dtype=object)  # NaN is no code
-
-
-def _years(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def _comments(header: Header) -> dict[str, str]:
-    pairs = (comment.partition(":") for comment in header.comments)
-    return {name.strip().lower(): value.strip() for name, _, value in pairs}

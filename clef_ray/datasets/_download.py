@@ -64,7 +64,9 @@ def published_files(database: str, root: Path) -> list[File]:
     except NetFilePermissionError as error:
         raise DataError(f"{url}: the server wants an account; sign in on the database's page") from error
     except OSError as error:
-        raise DataError(f"{url}: cannot be fetched: {error}") from error
+        raise DataError(
+            f"{url}: cannot be fetched. Is this machine on the network, or does it need a proxy (HTTPS_PROXY)? In detail: {error}"
+        ) from error
     files = parse_sums(text, url)
     try:
         root.mkdir(parents=True, exist_ok=True)

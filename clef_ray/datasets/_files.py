@@ -11,9 +11,10 @@ import pandas as pd
 import scipy.io
 from numpy.typing import NDArray
 
-from clef_ray.datasets import INVALID_SAMPLE, MISSING_FILE, Signal, UnreadableError, lead_name
+from clef_ray.datasets import MISSING_FILE, Signal, UnreadableError, lead_name
 from clef_ray.datasets._mat import NO_MATLAB
 from clef_ray.datasets._wfdb import read_wfdb
+from clef_ray.signal import INVALID_SAMPLE
 
 Format = Literal["wfdb", "edf", "csv", "npy", "mat"]
 
@@ -49,8 +50,8 @@ def read_file(path: Path, layout: Layout, fs: float | None = None) -> Signal:
 
     Whole numbers of 16 bits stay as they are, everything else is rounded to the uV (`Signal.of_millivolts`). UnreadableError, besides those of
     `read_wfdb`: "missing file"; "not readable" (not such a file); "leads" (one is not there, or their number differs); "shape" (no table
-    of leads and samples, or one that can be read both ways); "unit", "mixed rates", "gaps" and "header and signal disagree" (too short) of an EDF file. Whole numbers -32768 are
-    invalid samples, as in WFDB.
+    of leads and samples, or one that can be read both ways); "unit", "mixed rates", "gaps" and "header and signal disagree" (too short) of
+    an EDF file. Whole numbers -32768 are invalid samples, as in WFDB.
     """
     if layout.format == "wfdb":
         base = path.with_suffix("") if path.suffix in (".hea", ".dat", ".mat") else path
@@ -81,8 +82,13 @@ def _edf(path: Path, layout: Layout) -> Signal:
         file = edfio.read_edf(path, header_encoding="latin-1")
         found = {signal.label.strip(): signal for signal in file.signals}
         continuous = file.is_continuous
-    except (ValueError, IndexError, KeyError, OSError) as error:
-        raise UnreadableError("not readable", f"{path.name}: no EDF file: {error}") from error
+    except (
+        ValueError,
+        IndexError,
+        KeyError,
+        OSError,
+    ):  # what they say may quote the header, where the patient's name is
+        raise UnreadableError("not readable", f"{path.name}: no EDF file, or a damaged one") from None
     if missing := [name for name in layout.leads if name not in found]:
         raise UnreadableError("leads", f"{path.name}: no {', '.join(missing)}")
     signals = [found[name] for name in layout.leads]

@@ -11,6 +11,9 @@ from clef_ray.errors import DataError
 #: Where the parts of a published split go: the evaluation trains on folds 1-8, chooses on 9 and tests on 10.
 VALIDATION, TEST = 9, 10
 
+#: Of twenty shares of the patients the last one for training and the last one for validation: 70, 15 and 15 %.
+_SHARES, _TRAIN, _VALIDATION = 20, 14, 17
+
 
 def hashed_folds(dataset: str, patients: Iterable[str], count: int = 10) -> NDArray[np.int64]:
     """A fold 1..count for each record, by its patient's name alone: it stays the same when records or patients are added.
@@ -43,6 +46,18 @@ def published_folds(
     fixed = {"validation": VALIDATION, "test": TEST}
     dealt_N = hashed_folds(dataset, patients, 8)
     return np.array([fixed.get(u, fold) for u, fold in zip(use, dealt_N, strict=True)], dtype=np.int64)
+
+
+def dealt_folds(dataset: str, patients: Iterable[str]) -> NDArray[np.int64]:
+    """Folds for a dataset whose tasks are published on 70/15/15 % of the patients, drawn by the publishers in a way that is not repeated
+    here: 70 % in folds 1-8, 15 % in 9, 15 % in 10, by the patient's name alone.
+    """
+    names = list(patients)
+    part_N = hashed_folds(f"{dataset}/part", names, _SHARES)
+    parts = [
+        "train" if n <= _TRAIN else "validation" if n <= _VALIDATION else "test" for n in part_N.tolist()
+    ]
+    return published_folds(dataset, names, parts, {part: part for part in ("train", "validation", "test")})
 
 
 def _hash(dataset: str, patient: str) -> int:

@@ -91,9 +91,9 @@ def read_spec(file: str) -> Spec:
         name=top.text("name", "generic"),
         root=Path(file).parent / top.text("root", "."),
         table=top.text("table", ""),
-        record=top.text("record"),
+        record=top.text("record") if "table" in top else _below_root(top, "record"),
         patient=top.text("patient", ""),
-        path=top.text("path") if "table" in top else "",
+        path=_below_root(top, "path") if "table" in top else "",
         layout=layout,
         rate=rate,
         rate_column=column,
@@ -105,8 +105,26 @@ def read_spec(file: str) -> Spec:
         headline=headline,
         targets=read_each(top, "targets", read_target),
         folds=read_folds(top),
-        plain={key: value for key, value in top.plain().items() if key != "root"},
+        plain=_plain(top),
     )
+
+
+def _plain(top: Section) -> dict[str, Any]:
+    """The file without folders of this machine: no root, and of a table elsewhere its name (its digest stands in the manifest too)."""
+    said = {key: value for key, value in top.plain().items() if key != "root"}
+    if Path(top.text("table", "")).is_absolute():
+        said["table"] = Path(said["table"]).name
+    return said
+
+
+def _below_root(top: Section, key: str) -> str:
+    """A path relative to the root: only such a one may stand in a manifest, which must not name this machine's folders."""
+    path = top.text(key)
+    if Path(path).is_absolute():
+        raise ConfigError(
+            f"{top.at(key)}: is to be below root, not {path}; name the folder with `root: FOLDER`"
+        )
+    return path
 
 
 def _check_without_table(top: Section) -> None:

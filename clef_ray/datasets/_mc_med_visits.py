@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from clef_ray.datasets._mimic_codes import is_black
-from clef_ray.datasets._tables import to_numbers
+from clef_ray.datasets._tables import implausible_dbp, to_numbers
 from clef_ray.errors import DataError
 from clef_ray.scores import implausible
 
@@ -34,9 +34,6 @@ _GROUPS = (
     ("home", ("home/work", "left against medical advice")),
 )  # fmt: skip
 
-#: Diastolic pressures that a person can have, mmHg.
-_DBP = (20.0, 250.0)
-
 
 def people(visits: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
     """Of each visit age, sex, sbp, black and target_dbp, and how many values were left out because no person can have them."""
@@ -48,7 +45,7 @@ def people(visits: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, dict[str, in
     wrong = {
         "age": implausible("age", visits["Age"].to_numpy(dtype=np.float64)),
         "sbp": implausible("sbp", visits["Triage_SBP"].to_numpy(dtype=np.float64)),
-        "target_dbp": (dbp.notna() & ~dbp.between(*_DBP)).to_numpy(),
+        "target_dbp": implausible_dbp(dbp.to_numpy(dtype=np.float64)),
     }
     found = {name: of.mask(wrong[name]) for name, of in found.items()}
     table = pd.DataFrame({**found, "sex": sex, "black": black})

@@ -84,12 +84,6 @@ class Field:
         days_N = np.full(len(value_N), np.nan) if days_N is None else days_N
         return _trimmed(cls(value_N, (source,), np.zeros(len(value_N), dtype=np.int8), days_N))
 
-    @classmethod
-    def unknown(cls, count: int) -> Self:
-        """A field of which nothing is known."""
-        nothing_N = np.full(count, np.nan)
-        return cls(nothing_N, (), np.full(count, -1, dtype=np.int8), nothing_N)
-
     def or_else(self, other: "Field") -> "Field":
         """Its own values where they are known, the other's elsewhere."""
         known_N = ~np.isnan(self.value_N)

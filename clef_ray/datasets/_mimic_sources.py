@@ -11,7 +11,7 @@ from clef_ray.datasets import _mimic_history as past
 from clef_ray.datasets import _mimic_measured as measured
 from clef_ray.datasets._mimic_join import Ecgs, Field, Window
 from clef_ray.datasets._mimic_tables import find
-from clef_ray.datasets._tables import read_csv, to_numbers
+from clef_ray.datasets._tables import check_columns, read_csv, to_numbers
 from clef_ray.errors import DataError
 
 _HOSP = ("patients", "admissions", "omr", "labevents", "diagnoses_icd", "prescriptions")
@@ -77,7 +77,8 @@ def scored_fields(path: Path, paths: pd.Series) -> dict[str, Field]:
     """
     table = read_csv(path, ["path", "gender", "BMI (kg/m2)", "Blood Pressure"])
     age = "age_at_ecg" if "age_at_ecg" in table else "anchor_age"
-    table = to_numbers(read_csv(path, [age]), path, numbers=[age, "BMI (kg/m2)"])
+    check_columns(table, path, [age])
+    table = to_numbers(table, path, numbers=[age, "BMI (kg/m2)"])
     if twice := int(table["path"].duplicated().sum()):
         raise DataError(f"{path}: {twice} of {len(table)} rows repeat the path of another")
     mine = table.set_index("path").reindex(paths)

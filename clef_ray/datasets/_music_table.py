@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clef_ray.datasets._tables import bmi, no_covariates, read_csv, to_numbers
+from clef_ray.datasets._tables import DIASTOLIC, bmi, check_columns, no_covariates, read_csv, to_numbers
 from clef_ray.errors import DataError
 from clef_ray.scores import implausible
 
@@ -44,7 +44,7 @@ _COLUMNS = {
 }
 
 #: Target -> the values that a person can have, in its unit.
-_TARGETS = {"lvef": (1.0, 95.0), "dbp": (20.0, 200.0)}
+_TARGETS = {"lvef": (1.0, 95.0), "dbp": DIASTOLIC}
 
 _COPIED = ("age", "sbp", "total_cholesterol", "hdl", "diabetes", "statin", "hypertension")
 
@@ -85,8 +85,7 @@ def _rows(path: Path, others: Sequence[str]) -> pd.DataFrame:
     rows = read_csv(path, sep=";")
     rows.columns = [" ".join(str(name).split()) for name in rows.columns]
     numbers = [*_COLUMNS.values(), *others]
-    if missing := [name for name in ("Patient ID", *numbers) if name not in rows]:
-        raise DataError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(rows.columns)}")
+    check_columns(rows, path, ("Patient ID", *numbers))
     rows = rows[["Patient ID", *numbers]].copy()
     rows["Patient ID"] = rows["Patient ID"].astype("string").str.strip()
     if count := int((rows["Patient ID"].isna() | rows["Patient ID"].duplicated()).sum()):

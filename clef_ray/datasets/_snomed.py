@@ -55,7 +55,7 @@ class Comments:
 
     def ages(self) -> tuple[NDArray[np.float64], int]:
         """Years, NaN where unknown or not possible, and how many are not possible."""
-        age_N = np.array([_number(text) for text in self.texts("age")])
+        age_N = np.array([number(text) for text in self.texts("age")])
         wrong_N = implausible("age", age_N)
         return np.where(wrong_N, np.nan, age_N), int(wrong_N.sum())
 
@@ -112,5 +112,6 @@ def labels_of(codes: Sequence[Sequence[str]], vocabulary: Vocabulary) -> pd.Seri
     return pd.Series([sorted(names, key=order.index) or None for names in found], dtype=object)
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """A comment's text as a number, NaN where it is none."""
     return float(text) if _NUMBER.fullmatch(text) else float("nan")

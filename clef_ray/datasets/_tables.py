@@ -6,19 +6,32 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clef_ray.datasets import COVARIATES
 from clef_ray.errors import DataError
 
+#: Diastolic pressures that a person can have [mmHg]; they are a target, of which `clef_ray.scores.FIELDS` gives no range.
+DIASTOLIC = (20.0, 200.0)
 
-def folder(dataset: str, root: str) -> Path:
-    """`root` as a path. DataError: it is not a folder, or an empty one."""
+
+def folder(dataset: str, root: str, option: str = "root") -> Path:
+    """The folder that the dataset's `option` names, as a path. DataError: it is not a folder, or an empty one."""
     path = Path(root)
     if not path.is_dir():
-        raise DataError(f"{dataset}.root: no such folder: {path}")
+        raise DataError(f"{dataset}.{option}: no such folder: {path}")
     if not any(path.iterdir()):
-        raise DataError(f"{dataset}.root: {path} is an empty folder")
+        raise DataError(f"{dataset}.{option}: {path} is an empty folder")
     return path
+
+
+def by_record(dataset: str, root: Path, files: Iterable[Path]) -> dict[str, Path]:
+    """Record (a file's name without its ending) -> the file, sorted by record. DataError: a record in more than one folder."""
+    found = sorted(files, key=lambda path: path.stem)
+    named = {path.stem: path for path in found}
+    if twice := len(found) - len(named):
+        raise DataError(f"{dataset}.root: {root} has {twice} records in more than one folder")
+    return named
 
 
 def read_csv(
@@ -31,11 +44,16 @@ def read_csv(
         raise DataError(f"{path.parent} lacks {path.name}") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a readable CSV: {error}") from error
+    check_columns(table, path, needed)
+    return table
+
+
+def check_columns(table: pd.DataFrame, path: Path, needed: Iterable[str]) -> None:
+    """DataError: a column that is needed is missing."""
     if missing := [column for column in needed if column not in table]:
         raise DataError(
             f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
         )
-    return table
 
 
 def to_numbers(
@@ -65,6 +83,12 @@ def digest(path: Path) -> str:
 def no_covariates() -> dict[str, float]:
     """Every covariate as unknown, to begin a table with."""
     return dict.fromkeys(COVARIATES, np.nan)
+
+
+def implausible_dbp(dbp_N: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which diastolic pressures [mmHg] no person can have; an unknown one (NaN) is not among them."""
+    low, high = DIASTOLIC
+    return (dbp_N < low) | (dbp_N > high)
 
 
 def bmi(height_cm: pd.Series, weight_kg: pd.Series) -> pd.Series:

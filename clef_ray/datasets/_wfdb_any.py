@@ -10,8 +10,9 @@ import numpy as np
 import wfdb
 from numpy.typing import NDArray
 
-from clef_ray.datasets import INVALID_SAMPLE, MISSING_FILE, Signal, UnreadableError, lead_name
+from clef_ray.datasets import MISSING_FILE, Signal, UnreadableError, lead_name
 from clef_ray.datasets._header import PER_MILLIVOLT, ascii_signals, check_bytes, check_sums, said
+from clef_ray.signal import INVALID_SAMPLE
 
 #: Bytes per sample of the formats in which a file's length follows from the number of samples (in the packed ones, its least length).
 _BYTES = {

@@ -20,18 +20,24 @@ import numpy as np
 import pandas as pd
 
 from clef_ray.datasets import MISSING_FILE, Signal, Source, UnreadableError
-from clef_ray.datasets._folds import hashed_folds, published_folds
-from clef_ray.datasets._tables import bmi, digest, folder, no_covariates, read_csv, to_numbers
-from clef_ray.errors import ConfigError, DataError
+from clef_ray.datasets._folds import dealt_folds
+from clef_ray.datasets._tables import (
+    bmi,
+    digest,
+    folder,
+    implausible_dbp,
+    no_covariates,
+    read_csv,
+    to_numbers,
+)
+from clef_ray.datasets._window import window_samples
+from clef_ray.errors import DataError
 from clef_ray.scores import implausible
 
 #: Rate of all files [Hz]; the device's own 488 and 499 Hz were resampled to it by the publishers.
 RATE = 500.0
 
 _INCH, _POUND = 2.54, 0.45359237  # cm, kg
-
-#: Diastolic pressures that a person can have [mmHg].
-_DIASTOLIC = (20.0, 200.0)
 
 _YES_NO = (
     "high_blood_pressure",
@@ -45,9 +51,6 @@ _YES_NO = (
 )
 
 _PROTOCOLS = ("auscultatory", "oscillometric")
-
-#: Of 20 parts of the participants: 70 % train, 15 % validation, 15 % test.
-_TRAIN, _VALIDATION = 14, 17
 
 
 class AuroraBp:
@@ -109,11 +112,9 @@ class AuroraBp:
         fs: float = RATE,
         seconds: float = 10.0,
     ) -> None:
-        for name, value, high in (("fs", fs, RATE), ("seconds", seconds, 60.0)):
-            if not 0 < value <= high:
-                raise ConfigError(f"aurora_bp.{name}: {value:g} is outside 0 (excluded) to {high:g}")
+        self.samples = window_samples("aurora_bp", fs, seconds)
         self.root, self.measurements = folder("aurora_bp", root), measurements
-        self.fs, self.seconds, self.samples = fs, seconds, round(seconds * fs)
+        self.fs, self.seconds = float(fs), float(seconds)
 
     def parameters(self) -> dict[str, Any]:
         """See `Dataset.parameters`; `implausible` counts values that no person can have, `without_signals` measurements left out."""
@@ -137,8 +138,10 @@ class AuroraBp:
             mv_T = pd.read_csv(path, sep="\t", usecols=["ekg"], dtype={"ekg": np.float64})["ekg"].to_numpy()
         except FileNotFoundError as error:
             raise UnreadableError(MISSING_FILE, path.name) from error
-        except (ValueError, pd.errors.ParserError) as error:
-            raise UnreadableError("not readable", f"{path.name}: {error}") from error
+        except (ValueError, pd.errors.ParserError):  # what pandas says may quote a cell
+            raise UnreadableError(
+                "not readable", f"{path.name}: no table with a column of numbers ekg"
+            ) from None
         if not np.isfinite(mv_T).any():
             raise UnreadableError("not readable", f"{path.name}: ekg holds no number")
         return Signal.of_millivolts((mv_T - np.nanmedian(mv_T))[None], RATE, self.leads)
@@ -194,7 +197,7 @@ class AuroraBp:
             {
                 "record": rows["waveform_file_path"].map(lambda name: Path(str(name)).stem),
                 "patient": rows["pid"].astype(str),
-                "fold": _folds(list(rows["pid"])),
+                "fold": dealt_folds("aurora_bp", rows["pid"]),
                 **no_covariates(),
                 **_history(self._people.loc[rows["pid"]].reset_index(drop=True)),
                 "sbp": pressures["sbp"],
@@ -236,17 +239,10 @@ def _history(people: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def _folds(pids: list[str]) -> np.ndarray:
-    part_N = hashed_folds("aurora_bp/part", pids, 20)
-    parts = np.select([part_N <= _TRAIN, part_N <= _VALIDATION], ["train", "validation"], "test")
-    return published_folds("aurora_bp", pids, parts.tolist(), {p: p for p in ("train", "validation", "test")})
-
-
 def _drop_implausible(table: pd.DataFrame, covariates: Iterable[str]) -> dict[str, int]:
     """Make values that no person can have unknown, in place; returns how many of which. The sample has a diastolic 0 after exercise."""
     wrong = {name: implausible(name, table[name].to_numpy(np.float64)) for name in covariates}
-    low, high = _DIASTOLIC
-    wrong["target_dbp"] = ((table["target_dbp"] < low) | (table["target_dbp"] > high)).to_numpy()
+    wrong["target_dbp"] = implausible_dbp(table["target_dbp"].to_numpy(np.float64))
     for name, wrong_N in wrong.items():
         table.loc[wrong_N, name] = np.nan
     return {name: int(wrong_N.sum()) for name, wrong_N in wrong.items() if wrong_N.any()}

@@ -13,7 +13,7 @@ import pandas as pd
 from clef_ray.datasets import LEADS, Signal, Source
 from clef_ray.datasets._folds import published_folds
 from clef_ray.datasets._snomed import Comments, Vocabulary, diagnosed, left_out
-from clef_ray.datasets._tables import digest, folder, read_csv
+from clef_ray.datasets._tables import by_record, digest, folder, read_csv
 from clef_ray.datasets._wfdb import read_wfdb
 from clef_ray.datasets._window import window_samples
 from clef_ray.errors import DataError
@@ -89,7 +89,8 @@ class Chapman:
     part of another's (AF in every AFIB). Without it: all records, folds by hash.
     Label sets: condition (38 classes, the headline) and rhythm (11); a record with no class of a set is not annotated for it (None). Codes
     of neither set are left out; `parameters` counts the records that have one. Covariates: age, sex.
-    DataError: no such folder, none of its records below it, a split's file missing or without its column, a record in two parts.
+    DataError: no such folder, none of its records below it, a record in two folders, a split's file missing or without its column, a record
+    in two parts.
     """
 
     headline: ClassVar[str] = "condition"
@@ -120,14 +121,17 @@ class Chapman:
         self.root = folder("chapman", root)
         self.fs = float(fs)
         self.samples = window_samples("chapman", fs, seconds)
-        self._split = None if split is None else folder("chapman", split)
+        self._split = None if split is None else folder("chapman", split, "split")
 
     def parameters(self) -> dict[str, Any]:
-        """fs, samples, digests of the headers and of the split's files, and what was left out."""
+        """fs, samples, digests of the headers and of the split's files, and what was left out: with a split also how many records are in no
+        part, and how many of the split are not there.
+        """
         return {
             "fs": self.fs,
             "samples": self.samples,
             "split": {file: digest(path) for file, path in self._split_files().items()},
+            **self._outside_the_split(),
             "headers": self._comments.digest,
             **left_out(self._comments, _VOCABULARIES),
         }
@@ -157,11 +161,26 @@ class Chapman:
         return named
 
     @cached_property
-    def _files(self) -> dict[str, str]:
-        """Record -> its path below root, sorted by record."""
-        found = {path.stem: path for path in self.root.glob("WFDBRecords/*/*/JS*.hea")}
+    def _found(self) -> dict[str, Path]:
+        """Every record -> its header, whether the split has it or not."""
+        found = by_record("chapman", self.root, self.root.glob("WFDBRecords/*/*/JS*.hea"))
         if not found:
             raise DataError(f"chapman.root: {self.root} has no records WFDBRecords/NN/NNN/JSxxxxx.hea")
+        return found
+
+    def _outside_the_split(self) -> dict[str, int]:
+        """Records in none of the split's parts, and rows of the split whose record is not there."""
+        if self._split is None:
+            return {}
+        return {
+            "in_no_part": len(self._found) - len(self._files),
+            "split_without_record": len(self._parts) - len(self._files),
+        }
+
+    @cached_property
+    def _files(self) -> dict[str, str]:
+        """Record -> its path below root, sorted by record."""
+        found = self._found
         records = sorted(found if self._split is None else found.keys() & self._parts.keys())
         if not records:
             raise DataError(f"chapman.split: none of its records is among the {len(found)} below {self.root}")

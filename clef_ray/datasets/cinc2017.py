@@ -59,7 +59,7 @@ class Cinc2017:
 
     def __init__(self, root: str, seconds: float = 10.0, fs: float = 300.0, pad: bool = False) -> None:
         self.samples = window_samples("cinc2017", fs, seconds)
-        self.root = Path(root)
+        self.root = folder("cinc2017", root)
         self.seconds, self.fs, self.pad = seconds, fs, pad
 
     def parameters(self) -> dict[str, Any]:
@@ -82,13 +82,12 @@ class Cinc2017:
 
     @cached_property
     def _reference(self) -> Path:
-        root = folder("cinc2017", str(self.root))
         for name in _REFERENCES:
-            for place in (root, root / "training2017", root / "training"):
+            for place in (self.root, self.root / "training2017", self.root / "training"):
                 if (place / name).exists():
                     return place / name
         raise DataError(
-            f"cinc2017.root: {root} has no {' or '.join(_REFERENCES)}, nor has training2017/ or training/"
+            f"cinc2017.root: {self.root} has no {' or '.join(_REFERENCES)}, nor has training2017/ or training/"
         )
 
     @cached_property
@@ -96,7 +95,8 @@ class Cinc2017:
         labels = _labels(self._reference, self.label_sets["rhythm"])
         records = sorted(labels)
         # The zip and PhysioNet's folder sort the records differently. One that is nowhere is looked for beside the table, and missing there.
-        files = {path.stem: path for path in self.root.rglob("A[0-9][0-9][0-9][0-9][0-9].hea")}
+        # Of copies (PhysioNet's validation/ is one of 300 records) always the same is taken, whatever the disk's order.
+        files = {path.stem: path for path in sorted(self.root.rglob("A[0-9][0-9][0-9][0-9][0-9].hea"))}
         beside = self._reference.parent
         paths = [files.get(name, beside / name).with_suffix("").relative_to(self.root) for name in records]
         return pd.DataFrame(
@@ -118,10 +118,9 @@ def _labels(path: Path, classes: tuple[str, ...]) -> dict[str, str]:
     if wrong := sum(len(line) != 2 for line in lines):
         raise DataError(f"{path}: {wrong} of {len(lines)} lines are not of the form record,label")
     labels = {record.strip(): label.strip() for record, label in lines}
-    if unknown := sorted(set(labels.values()) - set(classes)):
+    if unknown := sum(label not in classes for label in labels.values()):
         raise DataError(
-            f"{path}: {sum(label in unknown for label in labels.values())} of {len(lines)} lines have an unknown label: "
-            f"{', '.join(unknown)}; known are {', '.join(classes)}"
+            f"{path}: {unknown} of {len(lines)} lines have a label that is none of {', '.join(classes)}"
         )
     if len(labels) != len(lines):
         raise DataError(f"{path}: {len(lines) - len(labels)} records are labelled twice")

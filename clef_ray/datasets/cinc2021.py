@@ -13,7 +13,7 @@ import pandas as pd
 
 from clef_ray.datasets import LEADS, Signal, Source
 from clef_ray.datasets._snomed import Comments, Vocabulary, diagnosed, left_out
-from clef_ray.datasets._tables import folder
+from clef_ray.datasets._tables import by_record, folder
 from clef_ray.datasets._wfdb import read_wfdb
 from clef_ray.datasets._window import window_samples
 from clef_ray.errors import ConfigError, DataError
@@ -76,8 +76,8 @@ _SCORED: Vocabulary = {
 }
 _LABEL_SETS = {"scored": _SCORED}
 
-#: The fold of all INCART records: its 74 are of 32 patients, and whose they are is not told.
-_INCART_FOLD = 1
+#: Small sources with several records of most patients (74 of 32; 516 of fewer than 290), whose they are is not told: all in one fold.
+_TOGETHER, _TOGETHER_FOLD = ("st_petersburg_incart", "ptb"), 1
 
 
 class Cinc2021:
@@ -88,8 +88,8 @@ class Cinc2021:
     any is not annotated (None); `parameters` counts the records with other codes. Covariates: age, sex.
 
     The Challenge names no patients, so each record counts as one, and folds are by its hash. That leaks where a source has several records
-    of a person (Georgia, PTB, PTB-XL): for PTB-XL and PTB alone use `ptbxl` and `ptbdb`, which know the patients. INCART's records all lie
-    in one training fold. PTB-XL, PTB, CPSC 2018 and Chapman/Ningbo are the records of `ptbxl`, `ptbdb`, `cpsc2018` and `chapman`: whoever
+    of a person (PTB-XL; of Georgia it is not told): for PTB-XL and PTB alone use `ptbxl` and `ptbdb`, which know the patients. INCART's and
+    PTB's records all lie in one training fold. PTB-XL, PTB, CPSC 2018 and Chapman/Ningbo are the records of `ptbxl`, `ptbdb`, `cpsc2018` and `chapman`: whoever
     pretrains on those must leave these `sources` out of a test.
     ConfigError: no source, one twice. DataError: no such folder, no record of the sources below it, a record in two folders.
     """
@@ -172,10 +172,8 @@ class Cinc2021:
             raise DataError(
                 f"cinc2021.root: {self.root} and the folders below have no headers of {', '.join(self.sources)}"
             )
-        if twice := len(found) - len({path.stem for path in found}):
-            raise DataError(f"cinc2021.root: {self.root} has {twice} records in more than one folder")
-        found.sort(key=lambda path: path.stem)
-        return {path.stem: str(path.relative_to(self.root).with_suffix("")) for path in found}
+        headers = by_record("cinc2021", self.root, found)
+        return {record: str(path.relative_to(self.root).with_suffix("")) for record, path in headers.items()}
 
     @cached_property
     def _comments(self) -> Comments:
@@ -185,7 +183,7 @@ class Cinc2021:
     def _table(self) -> pd.DataFrame:
         table = diagnosed("cinc2021", self._files, self._comments, _LABEL_SETS)
         table["source"] = [source_of(record) for record in self._files]
-        table.loc[table["source"] == "st_petersburg_incart", "fold"] = _INCART_FOLD
+        table.loc[table["source"].isin(_TOGETHER), "fold"] = _TOGETHER_FOLD
         return table
 
 

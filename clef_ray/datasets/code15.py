@@ -96,6 +96,7 @@ class Code15:
             "records": len(table),
             "tables": tables,
             "other_source": lacks["other_source"],
+            "other_file": lacks["other_file"],
             "implausible": {"age": lacks["age"]},
         }
 
@@ -112,7 +113,7 @@ class Code15:
     def _table(self) -> tuple[pd.DataFrame, Counter[str]]:
         """The table, and how many records lack what."""
         if self._published:
-            found, lacks = exams_table(self._exams, self.parts), Counter[str]()
+            found, lacks = exams_table(self._exams, self.parts)
             found["record"] = found["exam"].map("{:07d}".format)
         else:
             found, lacks = headers_table(self.root)

@@ -18,7 +18,7 @@ from clef_ray.datasets import LEADS, MISSING_FILE, Signal, Source, UnreadableErr
 from clef_ray.datasets._folds import hashed_folds
 from clef_ray.datasets._mat import NO_MATLAB
 from clef_ray.datasets._snomed import SEX, Comments, Vocabulary, diagnosed, left_out
-from clef_ray.datasets._tables import digest, folder, no_covariates, read_csv, to_numbers
+from clef_ray.datasets._tables import by_record, digest, folder, no_covariates, read_csv, to_numbers
 from clef_ray.datasets._wfdb import read_wfdb
 from clef_ray.datasets._window import window_samples
 from clef_ray.errors import DataError
@@ -95,6 +95,7 @@ class Cpsc2018:
             "tables": {"REFERENCE.csv": digest(self._reference)},
             "implausible": {"age": int(implausible("age", age_N).sum())},
             "without_signal_file": int((self._people["file"] == "").sum()),
+            "without_row": len(self._files.keys() - set(self._people["Recording"])),
         }
 
     def table(self) -> pd.DataFrame:
@@ -105,9 +106,10 @@ class Cpsc2018:
         """The whole record; see `read_wfdb` for the reasons of an UnreadableError, and "not readable" for a file that is no MATLAB file
         of this dataset.
         """
-        if self._reference is None:
-            return read_wfdb(self.root / str(row["file"]))
-        data = _ecg(self.root, str(row["file"]), str(row["record"]))["data"]
+        file = str(row["file"])
+        if file and not file.endswith(".mat"):  # the Challenge's layout
+            return read_wfdb(self.root / file)
+        data = _ecg(self.root, file, str(row["record"]))["data"]
         if np.ndim(data) != 2 or np.shape(data)[0] != len(LEADS):
             raise UnreadableError(
                 "not readable", f"{row['record']}: {np.shape(data)} is not {len(LEADS)} leads"
@@ -124,10 +126,10 @@ class Cpsc2018:
                 f"cpsc2018.root: {self.root} has no records. Looked for {_RECORD}.hea (Challenge) and {_RECORD}.mat (original), also in "
                 "the folders below"
             )
-        if twice := len(found) - len({path.stem for path in found}):
-            raise DataError(f"cpsc2018.root: {self.root} has {twice} records in more than one folder")
-        paths = [path.with_suffix("") if headers else path for path in found]
-        return {path.stem: str(path.relative_to(self.root)) for path in sorted(paths, key=lambda p: p.stem)}
+        return {
+            record: str((path.with_suffix("") if headers else path).relative_to(self.root))
+            for record, path in by_record("cpsc2018", self.root, found).items()
+        }
 
     @cached_property
     def _reference(self) -> Path | None:

@@ -92,7 +92,7 @@ class Cpsc2020:
         if per_record < 0:
             raise ConfigError(f"cpsc2020.per_record is {per_record}; allowed is 0 (all) or more")
         self.samples = window_samples("cpsc2020", fs, seconds)
-        self.root = Path(root)
+        self.root = folder("cpsc2020", root)
         self.seconds, self.fs, self.per_record, self.seed = seconds, fs, per_record, seed
         self._window = round(seconds * FS)
 
@@ -129,12 +129,11 @@ class Cpsc2020:
     @cached_property
     def _recordings(self) -> dict[str, Path]:
         """Recording -> its file, of those that are there."""
-        root = folder("cpsc2020", str(self.root))
-        base = root / "TrainingSet" if (root / "TrainingSet").is_dir() else root
+        base = self.root / "TrainingSet" if (self.root / "TrainingSet").is_dir() else self.root
         found = {name: base / "data" / f"{name}.mat" for name in FOLDS}
         found = {name: path for name, path in found.items() if path.exists()}
         if not found:
-            raise DataError(f"cpsc2020.root: {root} has no recordings (data/A01.mat, ..., data/A10.mat)")
+            raise DataError(f"cpsc2020.root: {self.root} has no recordings (data/A01.mat, ..., data/A10.mat)")
         return found
 
     def _marks(self, name: str) -> Path:

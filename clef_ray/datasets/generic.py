@@ -7,7 +7,7 @@ A whole example; of these keys record, format, leads and, where the files do not
 
     name: my_clinic                   # keeps the dealt folds apart from those of other data (default: generic)
     root: ../data                     # the folder, relative to this file (default: this file's own; --root goes first)
-    table: records.csv                # .csv, .tsv or .parquet, below root, one row per record
+    table: records.csv                # .csv, .tsv or .parquet, below root or anywhere, one row per record
     record: ecg_id                    # the column that names records, each once
     patient: patient_id               # column; without it every record counts as a patient of its own
     path: "ecg/{ecg_id}.npy"          # each record's file, with columns of the table in braces; WFDB without or with .hea
@@ -62,6 +62,7 @@ from clef_ray.datasets._files import read_file
 from clef_ray.datasets._folds import hashed_folds
 from clef_ray.datasets._generic_spec import Spec, read_spec
 from clef_ray.datasets._tables import digest, folder, no_covariates
+from clef_ray.datasets._window import window_samples
 from clef_ray.errors import DataError
 
 
@@ -86,7 +87,7 @@ class Generic:
         self.spec: Spec = read_spec(map)
         self.root = folder("generic", root or str(self.spec.root))
         self.fs = self.spec.fs
-        self.samples = round(self.spec.seconds * self.fs)
+        self.samples = window_samples("generic", self.fs, self.spec.seconds)
         self.leads = tuple(self.spec.layout.leads.values())
         self.pad = self.spec.pad
         self.headline = self.spec.headline

@@ -25,7 +25,7 @@ from clef_ray.datasets._beats import (
     some,
     window_table,
 )
-from clef_ray.datasets._folds import hashed_folds, published_folds
+from clef_ray.datasets._folds import dealt_folds
 from clef_ray.datasets._tables import folder
 from clef_ray.datasets._wfdb import read_header, read_wfdb
 from clef_ray.datasets._window import window_samples
@@ -33,9 +33,6 @@ from clef_ray.errors import ConfigError, DataError
 
 #: Symbols as published: normal, supraventricular (a: aberrated, of which few or none are left) and ventricular. Q, undefined, has no class.
 _CLASSES = {"N": "N", "S": "S", "a": "S", "V": "V"}
-
-#: Of twenty parts, those for training, validation and test: 70, 15 and 15 % of the patients.
-_PARTS, _TRAINED, _VALIDATED = 20, 14, 17
 
 _OPTIONS = ("windows", "seconds", "fs", "per_patient", "seed")
 
@@ -106,7 +103,7 @@ class Icentia11k:
         if not 1 <= per_patient <= 50:
             raise ConfigError(f"icentia11k.per_patient is {per_patient}; allowed is 1 to 50")
         self.samples = window_samples("icentia11k", fs, seconds)
-        self.root = Path(root)
+        self.root = folder("icentia11k", root)
         self.windows, self.seconds, self.fs = windows, seconds, fs
         self.per_patient, self.seed = per_patient, seed
 
@@ -139,14 +136,13 @@ class Icentia11k:
     @cached_property
     def _segments(self) -> dict[str, tuple[int, ...]]:
         """Patient -> the numbers of the segments there are."""
-        root = folder("icentia11k", str(self.root))
         found = {
             path.name: tuple(sorted(int(file.stem[-2:]) for file in path.glob("p?????_s[0-9][0-9].hea")))
-            for path in sorted(root.glob("p[01][0-9]/p[01][0-9][0-9][0-9][0-9]"))
+            for path in sorted(self.root.glob("p[01][0-9]/p[01][0-9][0-9][0-9][0-9]"))
         }
         found = {patient: numbers for patient, numbers in found.items() if numbers}
         if not found:
-            raise DataError(f"icentia11k.root: {root} has no segments (p00/p00000/p00000_s00.hea, ...)")
+            raise DataError(f"icentia11k.root: {self.root} has no segments (p00/p00000/p00000_s00.hea, ...)")
         return found
 
     @cached_property
@@ -160,7 +156,7 @@ class Icentia11k:
             raise DataError(
                 f"icentia11k.windows: {self.windows}: no window in the {len(self._segments)} patients of {self.root}"
             )
-        table["fold"] = _folds(table["patient"].tolist())
+        table["fold"] = dealt_folds("icentia11k", table["patient"])
         return window_table(table, digits=7, label_sets=self.label_sets), lacks
 
     def _rows(self, patient: str, lacks: Counter[str]) -> Iterator[tuple[Any, ...]]:
@@ -247,12 +243,3 @@ def _rhythm_places(segment: _Segment) -> dict[str, NDArray[np.int64]]:
     spans = [span for span in rhythms(segment.marks, segment.length) if span[1] - span[0] >= segment.window]
     names = dict.fromkeys(name for _, _, name in spans)
     return {name: np.array([first for first, _, of in spans if of == name], dtype=np.int64) for name in names}
-
-
-def _folds(patients: list[str]) -> NDArray[np.int64]:
-    parts = [
-        "training" if part <= _TRAINED else "validation" if part <= _VALIDATED else "test"
-        for part in hashed_folds("icentia11k/split", patients, _PARTS).tolist()
-    ]
-    serves = {"training": "train", "validation": "validation", "test": "test"}
-    return published_folds("icentia11k", patients, parts, serves)

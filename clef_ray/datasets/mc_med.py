@@ -25,13 +25,14 @@ _PARTS = {"train": "train", "val": "validation", "test": "test"}
 
 
 class McMed:
-    """MC-MED under `root`: visits.csv, waveform_summary.csv, split_*.csv and waveforms/<last three digits>/<CSN>/II/<CSN>_<segment>.
+    """MC-MED under `root` or, as it is downloaded, under its folder data/: visits.csv, waveform_summary.csv, split_*.csv and
+    waveforms/<last three digits>/<CSN>/II/<CSN>_<segment>.
 
     Per visit the first `per_visit` windows of `seconds`, one every `every` seconds of a segment; segments too short for a window are passed
     over (10 s are short against hours on a monitor). A visit without a readable or long enough segment keeps one row, for which `signal` says
     why. Label sets: ed_dispo (the headline), dc_dispo (six groups of final dispositions; an empty one is not annotated, a text of no group is
-    `other`) and acuity (Emergency Severity Index); an ED_dispo or an acuity of another spelling is not annotated and counted. Covariates: age (perturbed by up to 2 years when published; 90 means 90 or older), sex,
-    sbp at triage, black; target dbp at triage.
+    `other`) and acuity (Emergency Severity Index); an ED_dispo or an acuity of another spelling is not annotated and counted.
+    Covariates: age (perturbed by up to 2 years when published; 90 means 90 or older), sex, sbp at triage, black; target dbp at triage.
     split: `chrono` (train before validation before test) or `random` as published, both said to keep each patient in one part, which is
     checked (DataError if not; `hashed` then is the way); visits in no part are left out and counted. `hashed`: all visits, by the patient.
 
@@ -39,7 +40,10 @@ class McMed:
     """
 
     headline: ClassVar[str] = "ed_dispo"
-    signature: ClassVar[tuple[str, ...]] = ("split_chrono_train.csv",)
+    signature: ClassVar[tuple[str, ...]] = (
+        "split_chrono_train.csv",
+        "data/split_chrono_train.csv",
+    )
     citation: ClassVar[str] = (
         "Kansal et al., MC-MED, multimodal clinical monitoring in the emergency department, Sci Data 12:1094 (2025), "
         "doi:10.1038/s41597-025-05419-5; version 1.0.1, PhysioNet, doi:10.13026/wvyw-g663; "
@@ -77,7 +81,8 @@ class McMed:
             raise ConfigError(f"mc_med.per_visit is {per_visit}; allowed are 1 and more windows")
         if not seconds <= every <= 86400:
             raise ConfigError(f"mc_med.every is {every:g}; allowed are {seconds:g} (seconds) to 86400 s")
-        self.root = folder("mc_med", root)
+        top = folder("mc_med", root)
+        self.root = top / "data" if (top / "data").is_dir() else top
         self.fs, self.samples = float(fs), window_samples("mc_med", fs, seconds)
         self.seconds, self.per_visit, self.every = float(seconds), per_visit, float(every)
         self.split, self.pad = split, pad
@@ -133,17 +138,28 @@ class McMed:
             raise DataError(f"{path}: {twice} of {len(visits)} rows repeat the CSN of another")
         path = self.root / SUMMARY
         summary = to_numbers(read_csv(path, ["CSN", "Type", "Segments"]), path, whole=["CSN", "Segments"])
-        segments = summary[summary["Type"] == "II"].set_index("CSN")["Segments"]
+        summary = summary[summary["Type"] == "II"]
+        if twice := int(summary["CSN"].duplicated().sum()):
+            raise DataError(f"{path}: {twice} rows repeat the lead II of another's CSN")
+        segments = summary.set_index("CSN")["Segments"]
         visits = visits.assign(segments=visits["CSN"].map(segments).fillna(0).astype(int))
         visits = visits[visits["segments"] > 0].sort_values("CSN", ignore_index=True)
         if visits.empty:
             raise DataError(f"{path}: no visit of {VISITS} has a segment of lead II")
         if self.split == "hashed":
             return visits, 0
-        parts = {csn: part for part in _PARTS for csn in read_split(self.root / self._split_file(part))}
-        visits = visits.assign(part=visits["CSN"].map(parts))
+        visits = visits.assign(part=visits["CSN"].map(self._parts()))
         kept = visits.dropna(subset=["part"]).reset_index(drop=True)
         return kept, len(visits) - len(kept)
+
+    def _parts(self) -> dict[int, str]:
+        """Visit -> its part. DataError: a visit in two."""
+        named = {part: set(read_split(self.root / self._split_file(part))) for part in _PARTS}
+        parts = {csn: part for part, visits in named.items() for csn in visits}
+        if twice := sum(map(len, named.values())) - len(parts):
+            files = ", ".join(map(self._split_file, _PARTS))
+            raise DataError(f"{self.root}: {twice} visits are in more than one of {files}")
+        return parts
 
     @cached_property
     def _people(self) -> tuple[pd.DataFrame, dict[str, int]]:

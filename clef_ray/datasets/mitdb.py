@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -88,7 +87,7 @@ class Mitdb:
         if per_patient < 0:
             raise ConfigError(f"mitdb.per_patient is {per_patient}; allowed is 0 (all) or more")
         self.samples = window_samples("mitdb", fs, seconds)
-        self.root = Path(root)
+        self.root = folder("mitdb", root)
         self.windows, self.seconds, self.fs, self.lead = windows, seconds, fs, lead
         self.per_patient, self.seed, self.paced = per_patient, seed, paced
 
@@ -126,11 +125,10 @@ class Mitdb:
 
     @cached_property
     def _headers(self) -> dict[str, Header]:
-        root = folder("mitdb", str(self.root))
-        names = sorted(path.stem for path in root.glob("[12][0-3][0-9].hea"))
+        names = sorted(path.stem for path in self.root.glob("[12][0-3][0-9].hea"))
         if not names:
-            raise DataError(f"mitdb.root: {root} has no records (100.hea, ..., 234.hea)")
-        return {name: read_header(root / name) for name in names if self.paced or name not in PACED}
+            raise DataError(f"mitdb.root: {self.root} has no records (100.hea, ..., 234.hea)")
+        return {name: read_header(self.root / name) for name in names if self.paced or name not in PACED}
 
     @cached_property
     def _table(self) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 Read in its published layout: subject-info.csv (semicolons; some decimals with a comma), Holter_ECG/P0001.hea (24 h at 200 Hz, 936 patients)
 and High-resolution_ECG/P0001_H.hea (20 min at 1000 Hz, 687 patients). Both kinds have the orthogonal leads X, Y and Z; 38 recordings have
 no Z. The 12-lead ECGs of the study are not published. 39 Holter files, nearly all of those without Z among them, and 20 of the others go on
-after the samples that their headers count: `read_wfdb` sets such records aside ("header and signal disagree").
+after the samples that their headers count; by how much is not known. Windows are read where the headers say, and what follows is left out.
 
 Column names, codes and counts are those of programs and an audit that read version 1.0.1; gains and units in the headers could not be seen.
 """
@@ -18,13 +18,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clef_ray.datasets import INVALID_SAMPLE, Signal, Source, UnreadableError
+from clef_ray.datasets import Signal, Source, UnreadableError
 from clef_ray.datasets._folds import hashed_folds, published_folds
 from clef_ray.datasets._music_table import CLASSES, read_subjects
 from clef_ray.datasets._tables import digest, folder
 from clef_ray.datasets._wfdb import read_header, read_wfdb
 from clef_ray.datasets._window import window_samples
 from clef_ray.errors import ConfigError, DataError
+from clef_ray.signal import INVALID_SAMPLE
 
 
 @dataclass(frozen=True, slots=True)

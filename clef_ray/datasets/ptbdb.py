@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from clef_ray.datasets import LEADS, Signal, Source
 from clef_ray.datasets._folds import hashed_folds
 from clef_ray.datasets._snomed import Comments
-from clef_ray.datasets._tables import folder, no_covariates
+from clef_ray.datasets._tables import by_record, folder, implausible_dbp, no_covariates
 from clef_ray.datasets._wfdb import read_wfdb
 from clef_ray.datasets._window import window_samples
 from clef_ray.errors import DataError
@@ -43,9 +43,6 @@ _CLASSES: Mapping[str, tuple[str, ...]] = {
 _UNKNOWN = ("", "n/a", "unknown", "?")
 
 _PRESSURE = re.compile(r"(\d+)\s*/\s*(\d+)\s*mmHg", re.IGNORECASE)
-
-#: Diastolic pressures [mmHg] that a person can have.
-_DBP = (20.0, 200.0)
 
 
 class Ptbdb:
@@ -102,7 +99,7 @@ class Ptbdb:
             "implausible": {
                 "age": self._comments.ages()[1],
                 "sbp": int(implausible("sbp", pressures[0]).sum()),
-                "dbp": int(_outside(pressures[1]).sum()),
+                "dbp": int(implausible_dbp(pressures[1]).sum()),
             },
             "with_other_reasons": sum(
                 reason not in _UNKNOWN and _class(reason) is None for reason in self._reasons()
@@ -123,10 +120,10 @@ class Ptbdb:
         found = [*self.root.glob(f"patient*/{_RECORD}.hea"), *self.root.glob(f"{_RECORD}.hea")]
         if not found:
             raise DataError(f"ptbdb.root: {self.root} has no records patientNNN/sNNNN_re.hea or sNNNN_re.hea")
-        if twice := len(found) - len({path.stem for path in found}):
-            raise DataError(f"ptbdb.root: {self.root} has {twice} records in more than one folder")
-        found.sort(key=lambda path: path.stem)
-        return {path.stem: path.relative_to(self.root).with_suffix("") for path in found}
+        return {
+            record: path.relative_to(self.root).with_suffix("")
+            for record, path in by_record("ptbdb", self.root, found).items()
+        }
 
     @cached_property
     def _comments(self) -> Comments:
@@ -162,7 +159,7 @@ class Ptbdb:
             _listed(text, "hypertension", but="pulmonary hypertension") for text in others
         ]
         table["sbp"] = np.where(implausible("sbp", sbp_N), np.nan, sbp_N)
-        table["target_dbp"] = np.where(_outside(dbp_N), np.nan, dbp_N)
+        table["target_dbp"] = np.where(implausible_dbp(dbp_N), np.nan, dbp_N)
         classes = [_class(reason) for reason in self._reasons()]
         table["label_diagnosis"] = pd.Series([[name] if name else None for name in classes], dtype=object)
         table["file"] = [str(path) for path in files.values()]
@@ -182,7 +179,3 @@ def _listed(diagnoses: str, diagnosis: str, but: str = "") -> float:
     if diagnoses in _UNKNOWN:
         return float("nan")
     return float(diagnosis in (diagnoses.replace(but, "") if but else diagnoses))
-
-
-def _outside(dbp_N: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return (dbp_N < _DBP[0]) | (dbp_N > _DBP[1])

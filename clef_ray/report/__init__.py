@@ -19,13 +19,13 @@ from clef_ray.report.comparison import Comparison, compare
 from clef_ray.report.dotplot import dots
 from clef_ray.report.figures import curve
 from clef_ray.report.html import page
-from clef_ray.report.study import Configuration, Gain, StudyView
+from clef_ray.report.study import Gain, StudyView
 from clef_ray.report.study_figures import study_figures
 from clef_ray.report.terminal import print_comparison
 from clef_ray.report.training import training_curves
 from clef_ray.store import Store
 
-__all__ = ["Comparison", "Configuration", "Gain", "StudyView", "compare", "print_comparison", "write_report"]
+__all__ = ["Comparison", "Gain", "StudyView", "compare", "print_comparison", "write_report"]
 
 
 def write_report(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from clef_ray.ablation import Ablation, Arm, Outcome, Plan
 from clef_ray.report import findings, wording
+from clef_ray.report.budget import larger
 from clef_ray.report.rows import Check, Estimates, Interval, Row, Trend, cell, difference, estimates
 from clef_ray.report.study import StudyView
 
@@ -87,10 +88,13 @@ def _ends(interval: Interval | None) -> tuple[float | str, float | str]:
     return (interval.low, interval.high) if interval else ("", "")
 
 
-def compare(plan: Plan, outcomes: Sequence[Outcome], study: StudyView | None = None) -> Comparison:
+def compare(
+    plan: Plan, outcomes: Sequence[Outcome], study: StudyView | None = None, options: str = ""
+) -> Comparison:
     """Compare the plan's arms by what their trials brought. Trials without an outcome count as missing, never as a value.
 
-    study: the sweep whose configurations the arms are; the answer is then which of them was found.
+    study: the sweep whose configurations the arms are; the answer is then which of them was found. options: those of the command that
+    ran it, as they were typed, for the command with a larger budget.
     """
     ablation = plan.ablation
     arms = list({t.arm.name: t.arm for t in plan.trials}.values())
@@ -113,7 +117,7 @@ def compare(plan: Plan, outcomes: Sequence[Outcome], study: StudyView | None = N
         answer = findings.answer(study, rows, plan.split)
         gaps = findings.caveats(study)
     caveats = wording.caveats(plan, rows, gaps, checks, len(pairs))
-    return Comparison(ablation, rows, trends, len(pairs), answer, caveats, wording.larger(plan), study)
+    return Comparison(ablation, rows, trends, len(pairs), answer, caveats, larger(plan, options), study)
 
 
 def _row(plan: Plan, arm: Arm, outcomes: Sequence[Outcome], by_arm: Mapping[str, Estimates]) -> Row:

@@ -4,8 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from clef_ray.config import SplitName
 from clef_ray.report.rows import Cell, Interval, Row, cell, estimates
-from clef_ray.report.study import Configuration, Gain, StudyView
+from clef_ray.report.study import Gain, StudyView
 from clef_ray.report.wording import counted, half, number, signed, were, with_interval
+from clef_ray.search import Configuration, Winner
+
+#: How the winner is chosen among the best of several objectives. {}: the first one.
+_RULES: Mapping[Winner, str] = {
+    "balanced": "its mean rank over the objectives",
+    "first": "{} alone",
+}
 
 _PATIENTS = {"official": "test patients", "selection": "validation patients"}
 
@@ -24,7 +31,7 @@ def answer(study: StudyView, rows: Sequence[Row], split: SplitName) -> str:
     if len(study.objectives) > 1:
         aims = " and ".join(name for name, _ in study.objectives)
         on = f"{counted(len(study.best), 'configuration')} {'is' if len(study.best) == 1 else 'are'}"
-        text = f"{on} on the Pareto front of {aims}, of {len(study.rows)} that {were(len(study.rows))} tried; {best.arm} on it reaches {metric} {reached} {patients}"
+        text = f"{on} on the Pareto front of {aims}, of {len(study.rows)} that {were(len(study.rows))} tried; {best.arm} on it, chosen by {_RULES[study.rule].format(metric)}, reaches {metric} {reached} {patients}"
     else:
         text = f"{best.arm} is the best of {tried}: {metric} {reached} {patients}"
     if best.number == 0:

@@ -21,7 +21,7 @@ from clef_ray.report.wording import LEGEND, counted, half, number, signed, were
 
 _DATA = ("data", "dataset", "data_fingerprint")
 _CODE = ("git_commit", "clef-ray")
-_SAID = ("command", "leakage", "finished")  # elsewhere on the page
+_SAID = ("command", "options", "leakage", "finished")  # elsewhere on the page
 
 
 def page(report: Report, comparison: Comparison, drawings: Sequence[Drawing]) -> str:

@@ -12,7 +12,8 @@ from clef_ray.ablation import Ablation, Arm, Outcome, Plan, Trial
 from clef_ray.config import Run, Spec, SplitName, from_dict, spec, to_dict
 from clef_ray.errors import DataError
 from clef_ray.registry import TASKS
-from clef_ray.report.study import Configuration, Gain, StudyView
+from clef_ray.report.study import Gain, StudyView
+from clef_ray.search import Configuration
 from clef_ray.store import Store
 from clef_ray.trial import load_outcome
 

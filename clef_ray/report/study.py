@@ -3,33 +3,9 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from clef_ray.ablation import Outcome
-
-State = Literal["COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"]
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """One configuration of a sweep. number: n of its arm c<n>; params: dotted setting -> value, without those that a condition switches off.
-
-    values: objective -> mean over seeds; standard_errors: of those means, where there are several seeds; reason: why it failed or stopped;
-    feasible: whether it keeps the sweep's limits.
-    """
-
-    number: int
-    state: State
-    params: Mapping[str, object]
-    values: Mapping[str, float] = field(default_factory=dict)
-    standard_errors: Mapping[str, float] = field(default_factory=dict)
-    reason: str | None = None
-    feasible: bool = True
-
-    @property
-    def arm(self) -> str:
-        """The name of its arm."""
-        return f"c{self.number:03d}"
+from clef_ray.search import Configuration, State, Winner
 
 
 @dataclass(frozen=True)
@@ -57,7 +33,7 @@ class StudyView:
     finished one keeps the limits. winner: its runs with fresh seeds, judged on the test patients; empty where there are none. gain: per
     objective that the test patients have, empty where the winner is the default (configuration 0).
 
-    stopping: the rule that stopped runs early and what it looked at, e.g. "asha on valid/rsa", empty where there was none. judged: how many
+    rule: by which the winner was chosen among the best, as in `clef_ray.search.Search`. stopping: the rule that stopped runs early and what it looked at, e.g. "asha on valid/rsa", empty where there was none. judged: how many
     different winners of this study have been judged on the test patients.
     """
 
@@ -70,6 +46,7 @@ class StudyView:
     best: tuple[int, ...] = ()
     winner: tuple[Outcome, ...] = ()
     gain: tuple[Gain, ...] = ()
+    rule: Winner = "balanced"
     stopping: str = ""
     judged: int = 0
 

@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 
 from clef_ray.report._style import COLOURS, GREY, Drawing, canvas, panels, tidy
 from clef_ray.report.findings import front
-from clef_ray.report.study import Configuration, StudyView
+from clef_ray.report.study import StudyView
 from clef_ray.report.wording import counted, number
+from clef_ray.search import Configuration
 
 _FOUND, _STOPPED = COLOURS[1], COLOURS[4]
 _COLUMNS = 3

@@ -1,7 +1,5 @@
 """The comparison in words: derived from its rows and trends alone, and never saying more than both intervals do."""
 
-import re
-import shlex
 from collections.abc import Sequence
 
 from clef_ray.ablation import Ablation, Plan
@@ -75,28 +73,6 @@ def answer(ablation: Ablation, rows: Sequence[Row], trends: Sequence[Trend]) -> 
             what = "it does" if changed else f"{subject} {verb}"
             parts.append(f"{start} at this budget whether {what} {link} {_undetermined(unclear)}")
     return "; ".join(parts) + "."
-
-
-def larger(plan: Plan) -> str:
-    """The command for a larger budget, empty where the ablation names none: for the arms that were chosen, on the user's own data where
-    those are not synthetic.
-    """
-    arguments = plan.ablation.larger
-    if not arguments:
-        return ""
-    if plan.data_name.partition(":")[0] != "synthetic":
-        rest = re.sub(r"(?<!\S)--data[ =]\S+\s*", "", arguments)
-        arguments = f"--data {shlex.quote(plan.data_name)} {rest}".rstrip()
-    return f"python experiments/{plan.ablation.name}.py {arguments}{_chosen(plan)}"
-
-
-def _chosen(plan: Plan) -> str:
-    """` --arms ...` where they are not the ablation's own choice; at the end, since the option takes all that follows."""
-    chosen = list(dict.fromkeys(trial.arm.name for trial in plan.trials))
-    if set(chosen) == {arm.name for arm in plan.ablation.arms}:
-        return ""
-    every = set(chosen) == {arm.name for arm in plan.ablation.every}
-    return f" --arms {'all' if every else shlex.join(chosen)}"
 
 
 def gaps(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clef_ray.datasets import COVARIATES
+from clef_ray.errors import StorageError
 from clef_ray.registry import unknown
+from clef_ray.shards.decode import Stored, decode_into
 from clef_ray.shards.manifest import Manifest, Part
-from clef_ray.shards.schema import ROW_GROUP, decode, table_columns
-from clef_ray.signal.filters import resample, resampled_length
+from clef_ray.shards.schema import ROW_GROUP, Shape, table_columns
+from clef_ray.signal.filters import resampled_length
 from clef_ray.store import Store
 
 _SIGNAL = ["signal", "gain", "baseline"]
@@ -23,11 +26,11 @@ _SIGNAL = ["signal", "gain", "baseline"]
 class Corpus:
     """Shards in memory.
 
-    signals_NCT: float32 mV [records, leads, samples] at `fs` Hz; table: record, patient, fold, covariates and label_<set> columns, in the
-    same order; leads: names in row order (all or some of the manifest's).
+    signals: of every record the leads `leads` (all or some of the manifest's), int16 at `fs` Hz; table: record, patient, fold, covariates
+    and label_<set> columns, in the same order.
     """
 
-    signals_NCT: NDArray[np.float32]
+    signals: Stored
     table: pd.DataFrame
     fs: float
     leads: tuple[str, ...]
@@ -38,23 +41,26 @@ class Corpus:
         """The row group each record lies in, [N]."""
         return row_groups(self.manifest)
 
+    def millivolts(self, rows: NDArray[np.int64], lead: str) -> NDArray[np.float32]:
+        """One lead of the records at positions `rows`, [rows, samples] in mV."""
+        return self.signals.take(rows, self.leads.index(lead)).millivolts()[:, 0]
+
 
 def load_corpus(folder: str, fs: float, leads: tuple[str, ...] | None = None) -> Corpus:
     """Everything under `folder` (path or URI), resampled to `fs` Hz; `leads` chooses some. Reads one part at a time."""
     manifest = Manifest.load(folder)
     chosen = _chosen(manifest, leads, folder)
     length = resampled_length(manifest.samples, manifest.fs, fs)
-    stored_as = np.array([manifest.leads.index(lead) for lead in chosen])
-    signals_NCT = np.empty((manifest.records, len(chosen), length), dtype=np.float32)
-    start = 0
-    for part in manifest.parts:
-        with Store(folder).open_input(part.file) as source:
-            stored = pq.read_table(source, columns=_SIGNAL)
-        signals_NCT[start : start + part.records] = resample(
-            decode(stored, manifest, np.tile(stored_as, (part.records, 1))), manifest.fs, fs
-        )
-        start += part.records
-    return Corpus(signals_NCT, read_table(folder), fs, chosen, manifest)
+    signals = Stored.empty(manifest.records, len(chosen), length)
+    for rows in part_rows(manifest):
+        signals.put(slice(rows[0], rows[-1] + 1), read_rows(folder, rows, fs, chosen))
+    return Corpus(signals, read_table(folder), fs, chosen, manifest)
+
+
+def part_rows(manifest: Manifest) -> list[NDArray[np.int64]]:
+    """The records of each part that holds any, as positions in the corpus."""
+    edges = np.cumsum([0, *(part.records for part in manifest.parts)]).tolist()
+    return [np.arange(a, b) for a, b in pairwise(edges) if a < b]
 
 
 def read_table(folder: str) -> pd.DataFrame:
@@ -63,7 +69,7 @@ def read_table(folder: str) -> pd.DataFrame:
     """
     manifest = Manifest.load(folder)
     table = read_columns(Store(folder), manifest.parts, table_columns(manifest))
-    labels = table[f"label_{manifest.headline}"]
+    labels = table[f"label_{manifest.headline}"] if manifest.headline else [None] * len(table)
     table["findings"] = [np.nan if found is None else float(len(set(found) - {"NORM"})) for found in labels]
     return table
 
@@ -74,24 +80,29 @@ def read_rows(
     fs: float,
     leads: tuple[str, ...],
     pick_NK: NDArray[np.int64] | None = None,
-) -> NDArray[np.float32]:
-    """The records at positions `rows` of the corpus (any order, repeats allowed) -> mV [rows, leads, samples] at `fs` Hz.
+) -> Stored:
+    """The records at positions `rows` of the corpus (any order, repeats allowed), resampled to `fs` Hz.
 
-    pick_NK: of each record only these positions in `leads` -> [rows, K, samples]. Reads only the row groups the records lie in.
+    pick_NK: of each record only these positions in `leads`. Reads only the row groups the records lie in, each once.
     """
     manifest = Manifest.load(folder)
     chosen = _chosen(manifest, leads, folder)
     length = resampled_length(manifest.samples, manifest.fs, fs)
     stored_as = np.array([manifest.leads.index(lead) for lead in chosen])
     pick_NK = np.tile(stored_as, (len(rows), 1)) if pick_NK is None else stored_as[pick_NK]
-    out_NCT = np.empty((*pick_NK.shape, length), dtype=np.float32)
+    found = Stored.empty(len(rows), pick_NK.shape[1], length)
     edges = np.cumsum([0, *(part.records for part in manifest.parts)])
     part_N = np.searchsorted(edges, rows, side="right") - 1
     for p in np.unique(part_N):
-        at = np.flatnonzero(part_N == p)
-        stored = _read_records(Store(folder), manifest.parts[p], rows[at] - edges[p])
-        out_NCT[at] = resample(decode(stored, manifest, pick_NK[at]), manifest.fs, fs)
-    return out_NCT
+        at, store = np.flatnonzero(part_N == p), Store(folder)
+        pick, inside = pick_NK[at], rows[at] - edges[p]
+        if manifest.fs == fs:
+            _read_part(found, at, store, manifest, manifest.parts[p], inside, pick)
+        else:
+            stored = Stored.empty(len(at), pick.shape[1], manifest.samples)
+            _read_part(stored, np.arange(len(at)), store, manifest, manifest.parts[p], inside, pick)
+            found.put(at, stored.resampled(manifest.fs, fs))
+    return found
 
 
 def row_groups(manifest: Manifest) -> NDArray[np.int64]:
@@ -121,12 +132,37 @@ def read_columns(store: Store, parts: Sequence[Part], columns: list[str]) -> pd.
     return frame
 
 
-def _read_records(store: Store, part: Part, rows: NDArray[np.int64]) -> pa.Table:
-    """Records of one part, by position, in the order asked for."""
-    groups, group_N = np.unique(rows // ROW_GROUP, return_inverse=True)
-    with store.open_input(part.file) as source:
-        table = pq.ParquetFile(source).read_row_groups(groups.tolist(), columns=_SIGNAL)
-    return table.take(group_N * ROW_GROUP + rows % ROW_GROUP)
+def _read_part(
+    found: Stored,
+    at_N: NDArray[np.int64],
+    store: Store,
+    shape: Shape,
+    part: Part,
+    rows_N: NDArray[np.int64],
+    pick_NK: NDArray[np.int64],
+) -> None:
+    """Write the records at positions `rows_N` of one part to positions `at_N` of `found`, as `decode_into`.
+
+    Row group after row group, so that the memory of one serves the next: faster than all at once, where each page is touched for the first time.
+    """
+    group_N = rows_N // ROW_GROUP
+    with _opened(store, part.file) as source:
+        file = pq.ParquetFile(source)
+        for group in np.unique(group_N):
+            here = np.flatnonzero(group_N == group)
+            table = file.read_row_group(int(group), columns=_SIGNAL)
+            decode_into(found, at_N[here], table, shape, rows_N[here] % ROW_GROUP, pick_NK[here])
+
+
+def _opened(store: Store, file: str) -> pa.NativeFile:
+    if not store.local:
+        return store.open_input(file)
+    try:
+        return pa.memory_map(
+            store.path(file)
+        )  # what lies in the system's cache is decoded from there: one copy less
+    except OSError as error:
+        raise StorageError(f"cannot read {store.path(file)}: {error}") from error
 
 
 def _chosen(manifest: Manifest, leads: tuple[str, ...] | None, folder: str) -> tuple[str, ...]:

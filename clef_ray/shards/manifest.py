@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clef_ray.errors import DataError
@@ -16,12 +18,13 @@ PLAN = "plan.json"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One Parquet file: its name in the folder, the records it holds, its digest and its number of row groups."""
+    """One Parquet file: its name in the folder, the records it holds, its digest, its row groups and bytes (0: not noted before version 3)."""
 
     file: str
     records: int
     sha256: str
     row_groups: int
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,9 @@ class Manifest:
     parameters: the dataset's own (options, digests of its tables); fs [Hz], samples and leads: of every record; records, patients: usable
     ones; quarantined: reason -> number of records; coverage: covariate -> share of records it is known for; fingerprint: hash of the schema
     version and the parts' digests, with neither path nor clock in it.
+    Since version 3 (empty before): targets: name -> unit; fitted: how many records were resampled, cut or padded; hints: what looks odd ->
+    number of records, or of patients where it says so; quality, filters: what ingestion was told; source: where the dataset is published;
+    made_from: of merged or split shards, what they were made from, in order.
     """
 
     schema_version: int
@@ -49,6 +55,13 @@ class Manifest:
     fingerprint: str
     citation: str
     licence: str
+    targets: Mapping[str, str] = field(default_factory=dict)
+    fitted: Mapping[str, int] = field(default_factory=dict)
+    hints: Mapping[str, int] = field(default_factory=dict)
+    quality: Mapping[str, Any] = field(default_factory=dict)
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    source: Mapping[str, Any] = field(default_factory=dict)
+    made_from: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in manifest.json."""
@@ -73,6 +86,7 @@ class Manifest:
             data["leads"] = tuple(data["leads"])
             data["label_sets"] = {name: tuple(classes) for name, classes in data["label_sets"].items()}
             data["parts"] = tuple(Part(**part) for part in data["parts"])
+            data["made_from"] = tuple(data.get("made_from", ()))
             return cls(**data)
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
@@ -81,17 +95,23 @@ class Manifest:
 
     def verify(self, folder: str) -> None:
         """Compare every part with its digest. DataError naming the parts that are missing or changed."""
-        store = Store(folder)
-        wrong = [
-            p.file
-            for p in self.parts
-            if not store.exists(p.file) or digest(store.read_bytes(p.file)) != p.sha256
-        ]
+        wrong = changed(Store(folder), self.parts)
         if wrong:
             raise DataError(
                 f"{folder}: {len(wrong)} of {len(self.parts)} parts are missing or changed: {', '.join(wrong)}; "
                 "delete these parts and start the same ingestion again"
             )
+
+
+def changed(store: Store, parts: Sequence[Part]) -> list[str]:
+    """The files of parts that are missing or not what they were, several read at once: a core hashes slower than a disk reads."""
+
+    def differs(part: Part) -> bool:
+        return not store.exists(part.file) or store.digest(part.file) != part.sha256
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        found = pool.map(differs, parts)
+        return [part.file for part, wrong in zip(parts, found, strict=True) if wrong]
 
 
 def digest(data: bytes | memoryview) -> str:

@@ -8,17 +8,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from clef_ray.ablation import Outcome, Plan, Trial
 from clef_ray.errors import ConfigError
-from clef_ray.search import Search
+from clef_ray.search import Configuration, Search
 from clef_ray.studies.forms import Arms, Form, Known, Samples
 from clef_ray.studies.ledger import Ledger
-from clef_ray.studies.replicates import Configuration, by_text
-from clef_ray.studies.rows import Row, curve
+from clef_ray.studies.replicates import Replicates, by_text
+from clef_ray.studies.rows import curve
 from clef_ray.studies.storage import Say
 from clef_ray.studies.winner import front
 
 
 class Book:
-    """An agenda (cluster.bridge.Agenda) whose truth is a study. One process at a time keeps it; it holds a connection and is not pickled.
+    """An agenda (cluster.agenda.Agenda) whose truth is a study. One process at a time keeps it; it holds a connection and is not pickled.
 
     uri, name: where the study lies and what it is called. Every method may raise TrackingError once the database has been away for longer
     than PATIENCE.
@@ -28,8 +28,8 @@ class Book:
         """Open the study, take up what an earlier process left, enqueue what is new. Use `of_plan` or `of_search`."""
         self.uri, self.name = uri, form.name
         self._form, self._facts, self._known = form, facts, known
-        self._configurations: dict[int, Configuration] = {}
-        self._flight: dict[str, tuple[Configuration, Trial]] = {}
+        self._configurations: dict[int, Replicates] = {}
+        self._flight: dict[str, tuple[Replicates, Trial]] = {}
         self._ended: dict[str, Outcome] = {}
         self._ledger = Ledger(form, uri, say)
         self._stopper = form.stopper()
@@ -135,7 +135,7 @@ class Book:
         """Those of them that have ended, in that order."""
         return [c.outcomes[t.seed] for c, t in self._runs() if t.seed in c.outcomes]
 
-    def best(self) -> tuple[Row, ...]:
+    def best(self) -> tuple[Configuration, ...]:
         """The winner among the feasible COMPLETE configurations, none where there is none.
 
         Of several objectives the Pareto front: the winner by `Search.winner`, then the others by the first objective.
@@ -143,9 +143,13 @@ class Book:
         found = front(self._ledger.candidates(), self._form.objectives, self._form.winner)
         return found if len(self._form.objectives) > 1 else found[:1]
 
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[Configuration, ...]:
         """Every configuration as the database has it, by number."""
         return self._ledger.rows()
+
+    def leave(self) -> None:
+        """Another process keeps this study now: `close` changes nothing in it."""
+        self._configurations.clear()
 
     def close(self, *, interrupted: bool = False) -> None:
         """No further run: what is unfinished waits in the study (WAITING) and is the first to go on. Reading remains possible.
@@ -170,13 +174,13 @@ class Book:
         if configuration.ended:
             self._tell(configuration)
 
-    def _add(self, trial: FrozenTrial, params: Mapping[str, Any]) -> Configuration:
+    def _add(self, trial: FrozenTrial, params: Mapping[str, Any]) -> Replicates:
         refused = None
         try:
             runs = self._form.runs(trial.number, params)
         except ConfigError as error:
             runs, refused = (), str(error)
-        configuration = Configuration(
+        configuration = Replicates(
             trial.number, params, runs, self._form.whole_first, refused, told=trial.state.is_finished()
         )
         self._configurations[trial.number] = configuration
@@ -213,26 +217,26 @@ class Book:
         reason = trial.user_attrs.get("failed_seeds", {}).get(str(run.seed))
         return Outcome(run, "FAILED", reason=reason) if reason else None
 
-    def _runs(self) -> Iterator[tuple[Configuration, Trial]]:
+    def _runs(self) -> Iterator[tuple[Replicates, Trial]]:
         for _, configuration in sorted(self._configurations.items()):
             for trial in configuration.runs:
                 yield configuration, trial
 
-    def _free(self) -> Iterator[tuple[Configuration, Trial]]:
+    def _free(self) -> Iterator[tuple[Replicates, Trial]]:
         """Runs that may start and are not out, those of begun configurations first."""
         for _, configuration in sorted(self._configurations.items()):
             for trial in configuration.open:
                 if configuration.marks[trial.seed] not in self._flight:
                     yield configuration, trial
 
-    def _shared(self, configuration: Configuration, trial: Trial) -> Outcome | None:
+    def _shared(self, configuration: Replicates, trial: Trial) -> Outcome | None:
         """The outcome of the same run as another trial's, where that has ended."""
         twin = self._ended.get(configuration.marks[trial.seed])
         if twin is None:
             return None
         return replace(twin, trial=trial, shared_with=f"{twin.trial.arm.name} seed {twin.trial.seed}")
 
-    def _take(self, configuration: Configuration, trial: Trial, outcome: Outcome) -> None:
+    def _take(self, configuration: Replicates, trial: Trial, outcome: Outcome) -> None:
         self._ended.setdefault(configuration.marks[trial.seed], outcome)
         configuration.outcomes[trial.seed] = outcome
         if not configuration.told and configuration.is_first(trial):
@@ -243,7 +247,7 @@ class Book:
         if configuration.ended and not configuration.told and not configuration.given_up:
             self._tell(configuration)
 
-    def _tell(self, configuration: Configuration) -> None:
+    def _tell(self, configuration: Replicates) -> None:
         verdict = configuration.verdict(self._form.objectives, self._form.limits, self._facts)
         self._ledger.tell(configuration.number, verdict)
         configuration.told = True

@@ -10,9 +10,10 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from clef_ray.errors import TrackingError
+from clef_ray.search import Configuration
 from clef_ray.studies.forms import Form, Known
 from clef_ray.studies.replicates import Verdict
-from clef_ray.studies.rows import CURVE, Row, curve, row
+from clef_ray.studies.rows import CURVE, configuration, curve
 from clef_ray.studies.storage import PATIENCE, Say, close_storage, open_storage, patient
 
 T = TypeVar("T")
@@ -116,14 +117,14 @@ class Ledger:
         except TrackingError as error:
             self._say(f"{error}; until then the study shows {len(numbers)} configurations as running")
 
-    def candidates(self) -> list[Row]:
+    def candidates(self) -> list[Configuration]:
         """The feasible COMPLETE trials that count, by number."""
         trials = self._form.current(self._patient(self._study.get_trials))
-        return [r for r in (row(t, self._metrics) for t in trials) if r.feasible]
+        return [c for c in (configuration(t, self._metrics) for t in trials) if c.feasible]
 
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[Configuration, ...]:
         """Every trial, by number."""
-        return tuple(row(t, self._metrics) for t in self._patient(self._study.get_trials))
+        return tuple(configuration(t, self._metrics) for t in self._patient(self._study.get_trials))
 
     def close(self) -> None:
         """Give the connections back; reading opens new ones."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clef_ray.ablation import Outcome, Trial
-from clef_ray.search import COSTS, Limit, Objective
-from clef_ray.studies.rows import State
+from clef_ray.search import COSTS, Limit, Objective, State
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,8 @@ class Verdict:
 
 
 @dataclass
-class Configuration:
-    """Configuration `number` of a study. runs: one per seed, none where it was refused; whole_first: the other seeds wait for the first.
+class Replicates:
+    """The runs of configuration `number` of a study. runs: one per seed, none where it was refused; whole_first: the other seeds wait for the first.
 
     told: whether the study knows the verdict. marks: the runs' fingerprints by seed.
     """

@@ -1,37 +1,18 @@
-"""What leaves a study: rows without a type of Optuna's."""
+"""What is read from a trial of Optuna's: the configuration that it is of, the params it is to have, its curve."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from typing import Any, get_args
 
 from optuna.trial import FrozenTrial
 
-State = Literal["COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"]
+from clef_ray.search import Configuration, State
 
 
-@dataclass(frozen=True)
-class Row:
-    """One configuration. params: those that are on; values: objective -> mean over the seeds that finished, empty unless COMPLETE.
-
-    standard_errors: of those means, where there are several seeds; reason: why it failed or was stopped; feasible: whether it is COMPLETE and
-    keeps the limits; attrs: what is kept with it (fingerprints, seeds, values by seed, facts).
-    """
-
-    number: int
-    state: State
-    params: Mapping[str, Any]
-    values: Mapping[str, float] = field(default_factory=dict)
-    standard_errors: Mapping[str, float] = field(default_factory=dict)
-    reason: str | None = None
-    feasible: bool = False
-    attrs: Mapping[str, Any] = field(default_factory=dict)
-
-
-def row(trial: FrozenTrial, metrics: Sequence[str]) -> Row:
-    """A trial as a row. metrics: the study's objectives in order. A stopped one has no values: Optuna shows its last epoch's as one."""
+def configuration(trial: FrozenTrial, metrics: Sequence[str]) -> Configuration:
+    """A trial as its configuration. metrics: the study's objectives in order. A stopped one has no values: Optuna shows its last epoch's as one."""
     state = next(s for s in get_args(State) if s == trial.state.name)
-    attrs = dict(trial.user_attrs)
-    return Row(
+    attrs = trial.user_attrs
+    return Configuration(
         trial.number,
         state,
         fixed(trial),
@@ -39,7 +20,6 @@ def row(trial: FrozenTrial, metrics: Sequence[str]) -> Row:
         {m: e for m, e in attrs.get("standard_error", {}).items() if m in metrics},
         attrs.get("reason"),
         state == "COMPLETE" and all(excess <= 0 for excess in trial.constraints.values()),
-        attrs,
     )
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from clef_ray.search import Objective, Winner
-from clef_ray.studies.rows import Row
+from clef_ray.search import Configuration, Objective, Winner
 
 
-def front(rows: Sequence[Row], objectives: Sequence[Objective], rule: Winner) -> tuple[Row, ...]:
+def front(
+    rows: Sequence[Configuration], objectives: Sequence[Objective], rule: Winner
+) -> tuple[Configuration, ...]:
     """The winner, then the other candidates that none beats in every objective, by the first one; empty where there is no candidate.
 
     rows: the candidates. rule: as in `clef_ray.search.Search`. A candidate's rank in an objective is how many are strictly better in it, so
@@ -17,11 +18,11 @@ def front(rows: Sequence[Row], objectives: Sequence[Objective], rule: Winner) ->
         r.number: [s * r.values[o.metric] for s, o in zip(signs, objectives, strict=True)] for r in rows
     }
 
-    def beaten(row: Row) -> bool:
+    def beaten(row: Configuration) -> bool:
         own = losses[row.number]
         return any(other != own and _nowhere_worse(other, own) for other in losses.values())
 
-    def ranks(row: Row) -> int:
+    def ranks(row: Configuration) -> int:
         own = losses[row.number]
         return sum(a < b for other in losses.values() for a, b in zip(other, own, strict=True))
 

@@ -108,28 +108,6 @@ class Tracker(Protocol):
         """After a call that failed: read again what has arrived. UnreachableError where the store still does not answer."""
 
 
-class NullTracker:
-    """Records nothing."""
-
-    def open_ablation(self, plan: Plan, lineage: Mapping[str, str]) -> None: ...
-
-    def open_trial(self, trial: Trial, at: int | None = None) -> None: ...
-
-    def log_epochs(
-        self, trial: Trial, rows: Sequence[Mapping[str, float]], at: Sequence[int] | None = None
-    ) -> None: ...
-
-    def close_trial(self, outcome: Outcome, at: int | None = None) -> None: ...
-
-    def log_machine(self, metrics: Mapping[str, float], at: int) -> None: ...
-
-    def close_ablation(self, comparison: Summary, files: Mapping[str, str]) -> None: ...
-
-    def interrupt(self) -> None: ...
-
-    def recover(self) -> None: ...
-
-
 #: What holds a password, and as a group what stands before it: a URI's user-info, a parameter of its query, a word for a driver.
 _SECRET = re.compile(
     r"""

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from clef_ray.augment import LeadChoice, two_views, window
+from clef_ray.augment import Batch, Choice, Noise, NoiseBank, two_views
 from clef_ray.config import Run, to_dict
 from clef_ray.distributed import (
     CHECKPOINT,
@@ -35,6 +35,7 @@ from clef_ray.losses import Pairs, RiskReference, Term, mean
 from clef_ray.randomness import fold
 from clef_ray.registry import ENCODERS, LOSSES, METHODS
 from clef_ray.store import Store
+from clef_ray.train.feed import Feed, ahead, check_fed, order_of
 from clef_ray.train.optimise import adamw, learning_rate
 from clef_ray.train.pieces import backward_all, cut, embed_all, refuse_shared_state
 from clef_ray.train.plan import ReadPlan
@@ -46,33 +47,6 @@ RECORD = "pretrain.json"
 
 #: Metrics of the encoder between two epochs. It leaves the encoder and torch's random numbers as they are.
 Watch = Callable[[nn.Module], Mapping[str, float]]
-
-
-class Feed(Protocol):
-    """Delivers a worker's share of every batch of the plan, in order."""
-
-    leads: tuple[str, ...]
-
-    def stream(
-        self, plan: ReadPlan, epochs: range, rank: int, world_size: int, choose: LeadChoice
-    ) -> Iterator[Tensor]:
-        """One tensor per step: of each record of this worker's slice the leads of its two views, [b, 2, T] float32 mV at the training rate."""
-        ...
-
-
-class MemoryFeed:
-    """Signals that are in memory (or in Ray's object store) already. signals_NCT: float32, mV."""
-
-    def __init__(self, signals_NCT: NDArray[np.float32], leads: tuple[str, ...]) -> None:
-        self.signals_NCT = signals_NCT
-        self.leads = leads
-
-    def stream(
-        self, plan: ReadPlan, epochs: range, rank: int, world_size: int, choose: LeadChoice
-    ) -> Iterator[Tensor]:
-        for epoch in epochs:
-            for rows in plan.slices(epoch, rank, world_size):
-                yield torch.from_numpy(self.signals_NCT[rows[:, None], choose(epoch, rows)])
 
 
 def build_encoder(run: Run) -> nn.Module:
@@ -88,6 +62,7 @@ class Trainer:
     """The state of one pretraining. `run` must be canonical.
 
     micro_batch: records encoded at once by one worker, None: its whole slice. It changes the memory needed, not the result.
+    bank: the one that the run's views.noise names, None where that is synthetic.
     """
 
     run: Run
@@ -96,11 +71,15 @@ class Trainer:
     feed: Feed
     context: Context
     micro_batch: int | None = None
+    bank: NoiseBank | None = None
     history: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         assert self.run.loss is not None, "canonical() fills in the loss"
         exact_float32()
+        signals, device = self.run.signals, self.context.device
+        self.choose = Choice(signals, self.run.views, self.feed.leads, self.run.seed)
+        self.noise = Noise.of(self.bank, signals, self.feed.leads, device)
         self.encoder = build_encoder(self.run).to(self.context.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(fold("heads", self.run.seed))
@@ -139,10 +118,11 @@ class Trainer:
         self.resume()
         start = len(self.history)
         epochs = range(start, self.run.optimiser.epochs)
-        choose = LeadChoice(self.run.views, self.feed.leads, self.run.seed)
-        signals = self.feed.stream(self.plan, epochs, self.context.rank, self.context.world_size, choose)
+        rank, world_size = self.context.rank, self.context.world_size
+        stream = self.feed.stream(self.plan, epochs, rank, world_size, self.choose)
+        batches = ahead(stream, self.context.device)
         for epoch in epochs:
-            metrics = self._epoch(epoch, signals)
+            metrics = self._epoch(epoch, batches)
             if watch is not None:
                 metrics |= watch(self.encoder)
             self.history.append(metrics)
@@ -151,14 +131,15 @@ class Trainer:
             self.context.report(metrics)
         return self.history
 
-    def _epoch(self, epoch: int, signals: Iterator[Tensor]) -> dict[str, float]:
+    def _epoch(self, epoch: int, batches: Iterator[Batch]) -> dict[str, float]:
         begin = time.perf_counter()
         torch.manual_seed(fold("dropout", self.run.seed, epoch, self.context.rank))
         self.model.train()
         names: list[str] = []
         sums = first_bad = torch.zeros((), device=self.context.device)
-        for step, batch in enumerate(self.plan.batches(epoch)):
-            names, values = self.step(epoch, step, batch, next(signals))
+        planned_SB = self.plan.batches(epoch)
+        for step, rows_B in enumerate(planned_SB):
+            names, values = self.step(epoch, step, rows_B, next(batches))
             sums = sums + values
             # Kept on the device: looking at it in every step would make the host wait.
             first_bad = torch.where(first_bad.isfinite().all(), values, first_bad)
@@ -168,6 +149,7 @@ class Trainer:
         seconds = time.perf_counter() - begin
         return {
             "epoch": float(epoch + 1),
+            "order": order_of(planned_SB),
             **dict(zip(names, means, strict=True)),
             "lr": learning_rate(self.run.optimiser, epoch + 1),
             **({"temperature": self.loss.current_temperature} if self.learned else {}),
@@ -176,17 +158,21 @@ class Trainer:
         }
 
     def step(
-        self, epoch: int, step: int, batch: NDArray[np.int64], x_b2T: Tensor
+        self, epoch: int, step: int, rows_B: NDArray[np.int64], batch: Batch
     ) -> tuple[list[str], Tensor]:
-        """One optimiser step on this worker's slice of one global batch; returns the global loss and its terms."""
+        """One optimiser step on this worker's slice of the global batch `rows_B`; returns the global loss and its terms.
+
+        TrainingError where the slice holds other records than the plan says.
+        """
         c, o = self.context, self.run.optimiser
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(o, epoch + (step + 1) / self.plan.steps)
-        own = batch[c.rank * len(x_b2T) : (c.rank + 1) * len(x_b2T)]
-        embed = partial(self._embed, epoch, own, x_b2T)
+        share = len(rows_B) // c.world_size
+        check_fed(batch, rows_B[c.rank * share : (c.rank + 1) * share], epoch, step)
+        embed = partial(self._embed, epoch, batch)
         z_2bD = embed_all(embed, self.pieces)
         z_all, rows = gather_views(z_2bD, c)
-        pairs = self._pairs(batch, (self.run.seed, epoch * self.plan.steps + step))
+        pairs = self._pairs(rows_B, (self.run.seed, epoch * self.plan.steps + step))
         terms: Sequence[Term] = self.loss(z_all, rows, pairs)
         counts = sum_over_workers(torch.stack([t.count for t in terms]), c)
         parts = mean(torch.stack([t.total for t in terms]), counts)
@@ -201,13 +187,13 @@ class Trainer:
         values = sum_over_workers(torch.cat([loss[None], parts]), c)
         return ["loss", *(f"loss/{t.name}" for t in terms)], values
 
-    def _embed(self, epoch: int, own: NDArray[np.int64], x_b2T: Tensor, piece: slice) -> Tensor:
+    def _embed(self, epoch: int, batch: Batch, piece: slice) -> Tensor:
         """Both views' embeddings [2m, D], float32, of one piece of this worker's slice."""
-        r, device = self.run, self.context.device
-        record_m, x_m2T = torch.from_numpy(own[piece]).to(device), x_b2T[piece]
-        x_m2T = x_m2T[..., : window(r.signals, x_m2T.shape[-1])].to(device, non_blocking=True)
-        x_2mT = two_views(x_m2T, record_m, r.seed, epoch, r.signals, r.views)
-        with torch.autocast(device.type, torch.bfloat16, enabled=r.optimiser.precision == "bf16"):
+        r = self.run
+        x_2mT = two_views(batch[piece], r.seed, epoch, r.signals, r.views, self.noise)
+        with torch.autocast(
+            self.context.device.type, torch.bfloat16, enabled=r.optimiser.precision == "bf16"
+        ):
             z_2mD: Tensor = self.model(x_2mT[:, None])
         return z_2mD.float()
 

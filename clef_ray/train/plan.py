@@ -7,6 +7,7 @@ that fits into one window is simply shuffled; a larger one is read in large sequ
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,14 +68,33 @@ class ReadPlan:
 
     def _shuffled(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Indices into `rows` in reading order, and the window of each."""
-        rng = np.random.Generator(np.random.Philox(fold("plan", self.seed, epoch)))
-        shuffled = rng.permutation(np.unique(self.groups))
+        shuffled, rng = self._shuffled_groups(epoch)
         rank = np.empty(int(shuffled.max()) + 1, dtype=np.int64)
         rank[shuffled] = np.arange(len(shuffled)) // WINDOW
         sorted_N = np.argsort(self.rows)  # a record's random number is its own, however the rows are listed
         window_N = rank[self.groups[sorted_N]]
         order_N = np.lexsort((rng.random(len(self.rows)), window_N))
         return sorted_N[order_N], window_N[order_N]
+
+    def ends(self, epoch: int) -> NDArray[np.int64]:
+        """How many of the epoch's records have been read at the end of each window; those that fill no batch are not read.
+
+        Cheap, unlike the order itself. Where batches are stratified, the last records of a window may come a few batches later.
+        """
+        groups, records = self._group_sizes
+        shuffled, _ = self._shuffled_groups(epoch)
+        read = np.cumsum(records[np.searchsorted(groups, shuffled)])
+        ends: NDArray[np.int64] = np.append(read[WINDOW - 1 :: WINDOW], read[-1])
+        return np.unique(np.minimum(ends, self.steps * self.batch))
+
+    @cached_property
+    def _group_sizes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return np.unique(self.groups, return_counts=True)
+
+    def _shuffled_groups(self, epoch: int) -> tuple[NDArray[np.int64], np.random.Generator]:
+        """The row groups in the order in which they are read, and the generator that draws the records' order next."""
+        rng = np.random.Generator(np.random.Philox(fold("plan", self.seed, epoch)))
+        return rng.permutation(self._group_sizes[0]), rng
 
     def slices(self, epoch: int, rank: int, world_size: int) -> Iterator[NDArray[np.int64]]:
         """The share of each batch that one worker reads, in order."""

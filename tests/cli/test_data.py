@@ -1,11 +1,13 @@
 """What --data may name."""
 
+from typing import Literal
+
 import pytest
 from ptbxl_folder import write_ptbxl
 
-from clef_ray.cli import actions, main
-from clef_ray.cli.data import Raw, find
+from clef_ray.cli.data import Raw, _rate, find
 from clef_ray.errors import ConfigError, DataError
+from clef_ray.registry import Registry
 
 
 def test_a_dataset_by_name_takes_options():
@@ -53,10 +55,22 @@ def test_a_folder_is_recognised_by_the_datasets_own_files(tmp_path):
     assert found.name == "ptbxl"
 
 
-@pytest.mark.parametrize(("typed", "rate"), [([], {}), (["--fs", "500"], {"fs": 500})])
-def test_ingest_names_a_rate_only_where_one_is_given(monkeypatch, typed, rate):
-    """A dataset with one rate has no such option."""
-    given = {}
-    monkeypatch.setattr(actions, "_ingest", lambda _, options, *__, **___: given.update(options) or 0)
-    assert main(["ingest", "ptbxl", "--root", "in", "--out", "out", *typed]) == 0
-    assert given == {"root": "in", **rate}
+class Resampling:
+    """Its records are resampled to any rate, and read at two."""
+
+    def __init__(self, root: str, fs: float = 360.0, source: Literal[250, 1000] = 1000) -> None: ...
+
+
+class Several:
+    def __init__(self, fs: Literal[1000, 250, 500] = 1000) -> None: ...
+
+
+@pytest.mark.parametrize(("fs", "stored"), [(50, 250), (250, 250), (251, 500), (1000, 1000), (2000, 1000)])
+def test_of_published_rates_the_lowest_that_holds_the_runs_is_read(monkeypatch, fs, stored):
+    monkeypatch.setattr(Registry, "get", lambda *_: Several)
+    assert _rate("several", fs) == {"fs": stored}
+
+
+def test_a_rate_to_which_everything_is_resampled_stays_the_datasets_own(monkeypatch):
+    monkeypatch.setattr(Registry, "get", lambda *_: Resampling)
+    assert _rate("resampling", 100) == {}

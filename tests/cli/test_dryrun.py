@@ -11,6 +11,7 @@ from clef_ray.ablation import Outcome
 from clef_ray.cli import dryrun
 from clef_ray.cli.data import find
 from clef_ray.cli.options import add_options
+from clef_ray.cluster import stream
 from clef_ray.cluster.capacity import Room
 from clef_ray.errors import TrackingError
 from clef_ray.search import Choice, Float, Objective, Search, Stopping
@@ -44,6 +45,7 @@ SEARCH = Search(
 def told(tmp_path, monkeypatch):
     """`told(*options)` -> what a dry run of SEARCH prints, on two free places of a cluster that is not there."""
     monkeypatch.setattr(dryrun, "check", lambda request: Room(2, {}))
+    monkeypatch.setattr(stream, "live_nodes", lambda: {"a": {"object_store_memory": 1e9}})
 
     def call(*options):
         parser = argparse.ArgumentParser()
@@ -81,6 +83,9 @@ def test_before_anything_is_there(told, tmp_path):
     assert "asha on valid/rsa (maximize): from epoch 2, about 1 of 3 goes on" in said
     assert "with the fresh seeds 100, 101, 102 on the test patients" in said
     assert f"data: 40 records of 40 patients, to be ingested into {tmp_path}/shards/synthetic-" in said
+    assert "signals: resident, 0.1 MB of int16 in shared memory" in said, (
+        "40 records of one lead, 10 s at 100 Hz"
+    )
     assert f"new study in sqlite:///{tmp_path}/optuna/optuna.db" in said
     assert "at most 18 runs" in said
     assert "secret" not in told("--study-uri", f"sqlite:///{tmp_path}/x?password=secret")

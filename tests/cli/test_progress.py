@@ -23,7 +23,8 @@ from scipy import stats
 from clef_ray.ablation import Outcome
 from clef_ray.cli import progress
 from clef_ray.cli.progress import Display
-from clef_ray.cli.standing import Standing, duration, name
+from clef_ray.cli.standing import Leading, Standing, duration, name
+from clef_ray.search import Limit
 
 PLAN = toy_plan(settings={"optimiser.epochs": 8})
 TRIALS = {name(t): t for t in PLAN.trials}
@@ -117,7 +118,13 @@ def test_the_better_end_of_the_leading_metric_decides_who_is_best():
         finished("clef-31 seed 0", 1.0),
     ]
     bests = {}
-    leads = (None, ("probe/auroc", "minimize"), ("cost", "maximize"), ("cost", "minimize"))
+    leads = (
+        None,
+        Leading("probe/auroc", "minimize"),
+        Leading("cost", "maximize"),
+        Leading("cost", "minimize"),
+        Leading("cost", "maximize", (Limit("cost", at_most=2.5), Limit("cost/cpu_hours", at_most=0.0))),
+    )
     outcomes = [_costing(o, cost) for o, cost in zip(outcomes, (3.0, 2.0, 1.0), strict=True)]
     for leading in leads:
         display = Display(PLAN, log(), leading=leading)
@@ -128,7 +135,7 @@ def test_the_better_end_of_the_leading_metric_decides_who_is_best():
         assert standing.ended == 3
         assert standing.left(0.0) is None, "what was found says nothing about this machine"
         assert standing.hours(0.0) == ("CPU", 0.0), "nor did this process pay for it"
-    assert list(bests.values()) == ["clef-31", "random", "clef-1", "clef-31"]
+    assert list(bests.values()) == ["clef-31", "random", "clef-1", "clef-31", "random"]
 
 
 def _costing(outcome, cost):
@@ -138,7 +145,7 @@ def _costing(outcome, cost):
 
 
 def test_time_left_counts_what_running_trials_have_behind_them():
-    standing = Standing(PLAN, 4, 2, {"CPU": 2}, ("probe/auroc", "maximize"))
+    standing = Standing(PLAN, 4, 2, {"CPU": 2}, Leading("probe/auroc", "maximize"))
     standing.start(TRIALS["clef-1 seed 0"], 0.0)
     standing.end(finished("clef-1 seed 0", 100.0), 100.0)
     standing.start(TRIALS["clef-1 seed 1"], 100.0)

@@ -38,7 +38,7 @@ def test_the_examples_work_as_printed(tmp_path):
     made = clef_ray(*example("synth"), "--json", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     manifest = json.loads(made.stdout)
-    assert set(manifest) == {"records", "patients", "quarantined", "parts", "fingerprint"}
+    assert set(manifest) == {"records", "patients", "quarantined", "fitted", "hints", "parts", "fingerprint"}
     assert manifest["patients"] == 500
     trained = clef_ray(*example("pretrain"), cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr

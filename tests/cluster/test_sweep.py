@@ -1,7 +1,11 @@
 """Trials on a real Ray: streaming, worker groups, sweeps that skip what is finished and survive what fails."""
 
 import json
+import os
+import signal
+import uuid
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +13,7 @@ import ray.train
 import torch
 
 from clef_ray.ablation import Ablation, Arm, plan
-from clef_ray.augment import LeadChoice
+from clef_ray.augment import Choice
 from clef_ray.cluster import sweep, trainer
 from clef_ray.cluster.capacity import Request
 from clef_ray.cluster.stream import RayFeed, materialise
@@ -17,10 +21,11 @@ from clef_ray.cluster.sweep import run_sweep
 from clef_ray.config import Run
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.distributed import load_state
-from clef_ray.errors import StorageError
-from clef_ray.sections import Views
+from clef_ray.errors import ClefRayError, ConfigError, DataError, StorageError, TrainingError
+from clef_ray.sections import Signals, Views
 from clef_ray.shards import Manifest, ingest_local, load_corpus
-from clef_ray.train.loop import ENCODER, MemoryFeed
+from clef_ray.train.feed import ResidentFeed
+from clef_ray.train.loop import ENCODER
 from clef_ray.train.plan import ReadPlan
 from clef_ray.trial import run_store
 
@@ -82,7 +87,8 @@ def made(folder, **options):
 
 def test_ray_data_and_a_plain_process_read_the_same_corpus(local_ray, folder):
     here, there = load_corpus(folder, 100.0, ("I", "V5")), materialise(folder, 100.0, ("I", "V5"))
-    np.testing.assert_array_equal(here.signals_NCT, there.signals_NCT)
+    for name in ("raw_NKT", "gain_NK", "baseline_NK"):
+        np.testing.assert_array_equal(getattr(here.signals, name), getattr(there.signals, name))
     assert here.table["record"].tolist() == there.table["record"].tolist()
 
 
@@ -90,13 +96,18 @@ def test_streaming_delivers_the_plans_batches_in_order(local_ray, folder):
     corpus = load_corpus(folder, 100.0, ("V5", "I", "aVR"))
     read = ReadPlan(np.arange(len(corpus.table)), corpus.groups, 32, seed=0)
     leads = corpus.leads
-    memory, stream = MemoryFeed(corpus.signals_NCT, leads), RayFeed(folder, 100.0, leads)
-    choose = LeadChoice(Views(lead="random", same_lead=0.5), leads, seed=0)
+    memory, stream = ResidentFeed(corpus.signals, leads), RayFeed(folder, 100.0, leads)
+    views = Views(lead="random", same_lead=0.5, crop="random")
+    choose = Choice(Signals(fs=100, seconds=7), views, leads, seed=0)
     for rank, workers in ((0, 1), (1, 2)):
         expected = list(memory.stream(read, range(1, 3), rank, workers, choose))
         found = list(stream.stream(read, range(1, 3), rank, workers, choose))
         assert len(found) == len(expected) == 2 * read.steps
-        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        for a, b in zip(found, expected, strict=True):
+            assert np.array_equal(a.rows_b, b.rows_b)
+            assert np.array_equal(a.lead_b2, b.lead_b2)
+            for name in ("raw_b2T", "gain_b2", "baseline_b2"):
+                assert torch.equal(getattr(a, name), getattr(b, name)), "bit for bit"
 
 
 def test_a_sweep_trains_each_run_once_and_a_second_start_trains_nothing(local_ray, folder, tmp_path):
@@ -184,25 +195,78 @@ def test_a_storage_that_is_lost_ends_the_sweep_and_spares_the_rest(local_ray, fo
 
 def test_the_micro_batch_that_is_asked_for_reaches_every_kind_of_trial(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(trainer, "pretrain", lambda *arguments: asked.append(arguments[-1]))
+    monkeypatch.setattr(trainer, "pretrain", lambda *arguments: asked.append(arguments[6]))
     monkeypatch.setattr(trainer, "_tables", lambda source: (None, None))
-    monkeypatch.setattr(trainer, "TrainContext", lambda store: store)
+    monkeypatch.setattr(trainer.Source, "feed", lambda source, device, *, alone: None)
+    monkeypatch.setattr(trainer, "TrainContext", lambda store: SimpleNamespace(device="cpu"))
     source, request = trainer.Source("shards", 100.0, ("I",)), Request(2, 0.5, 0.0, micro_batch=5)
     trainer.pretrain_in_process(Run(), source, str(tmp_path), request, print)
     groups = []
     monkeypatch.setattr(trainer, "TuneReportCallback", ray.train.UserCallback)  # it wants a Tune session
-    monkeypatch.setattr(trainer, "TorchTrainer", lambda worker, **options: groups.append(options) or Fitted())
+    monkeypatch.setattr(trainer, "TorchTrainer", lambda worker, **options: groups.append(worker) or Fitted())
     monkeypatch.setattr(trainer, "complete", lambda store: True)
     trainer.pretrain_in_group(Run(), source, str(tmp_path), request)
-    trainer._worker(groups[0]["train_loop_config"])
+    groups[0]()
     assert asked == [5, 5]
 
 
 class Fitted:
-    return_value = None
+    def fit(self): ...
 
-    def fit(self):
-        return self
+
+@pytest.mark.slow
+def test_an_error_that_would_come_again_ends_a_group_after_one_start(
+    local_ray, folder, tmp_path, monkeypatch
+):
+    """Also where one worker alone meets it while the other waits for its part of the batch."""
+    starts = tmp_path / "starts"
+    starts.mkdir()
+
+    class Broken(trainer.Source):
+        def feed(self, device, *, alone):
+            rank = ray.train.get_context().get_world_rank()
+            (starts / f"{rank}-{uuid.uuid4().hex}").touch()
+            if rank == 1:
+                raise DataError("nobody can read this")
+            return super().feed(device, alone=alone)
+
+    monkeypatch.setattr(sweep, "Source", Broken)
+    plan = made(folder, arms=ABLATION.arms[:1])
+    (outcome,) = run_sweep(plan, folder, str(tmp_path / "storage"), Request(2, 0.5, 0.0), retries=2)
+    assert (outcome.state, outcome.reason, outcome.lost) == ("FAILED", "nobody can read this", False)
+    assert sorted(file.name[0] for file in starts.iterdir()) == ["0", "1"]
+
+
+@pytest.mark.parametrize("kind", [ConfigError, DataError, TrainingError, StorageError])
+def test_the_reason_of_a_group_is_the_error_of_ours_and_first_one_that_would_come_again(kind):
+    own, lost = kind("the reason"), RuntimeError("Connection closed by peer")
+    failed = ray.train.WorkerGroupError("[Rank 0 Error]\nsnippet", {0: lost, 1: StorageError("full"), 2: own})
+    assert str(trainer._cause(failed)) == ("full" if kind is StorageError else "the reason")
+    gone = trainer._cause(ray.train.WorkerGroupError("[Rank 0 Error]\nsnippet", {0: lost}))
+    assert type(gone) is ClefRayError
+    assert str(gone) == "the group of workers broke off: snippet"
+
+
+@pytest.mark.slow
+def test_a_group_that_loses_a_worker_is_started_again_as_often_as_is_asked_for(
+    local_ray, folder, tmp_path, monkeypatch
+):
+    starts = tmp_path / "starts"
+    starts.mkdir()
+
+    class Dying(trainer.Source):
+        def feed(self, device, *, alone):
+            if ray.train.get_context().get_world_rank() == 1:
+                (starts / uuid.uuid4().hex).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().feed(device, alone=alone)
+
+    monkeypatch.setattr(sweep, "Source", Dying)
+    plan = made(folder, arms=ABLATION.arms[:1])
+    (outcome,) = run_sweep(plan, folder, str(tmp_path / "storage"), Request(2, 0.5, 0.0), retries=1)
+    assert (outcome.state, outcome.lost) == ("FAILED", True), outcome.reason
+    assert outcome.reason.startswith("the group of workers broke off: ")
+    assert len(list(starts.iterdir())) == 2
 
 
 @pytest.mark.slow

@@ -126,6 +126,15 @@ def test_a_file_that_cannot_be_used(copy, text, reason):
     assert error.value.reason == reason
 
 
+def test_an_error_shows_no_sample(copy):
+    made = AuroraBp(str(copy))
+    row = made.table().iloc[0]
+    (copy / row["file"]).write_text("t\tekg\n0\tone.two\n")
+    with pytest.raises(UnreadableError, match="not readable") as error:
+        made.signal(row)
+    assert "one.two" not in str(error.value)
+
+
 def test_participants_are_dealt_70_15_15(tmp_path):
     layout.write(tmp_path)
     head, *_ = (tmp_path / "participants.tsv").read_text().splitlines()
@@ -175,8 +184,8 @@ def test_tables_that_contradict_themselves(copy):
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("fs", 0.0), ("fs", 1000.0), ("seconds", 0.0), ("seconds", 61.0)]
+    ("option", "value"), [("fs", 0.001), ("fs", 5000.0), ("seconds", 0.0), ("seconds", 601.0)]
 )
 def test_options_outside_their_range(folder, option, value):
-    with pytest.raises(ConfigError, match=rf"aurora_bp.{option}: {value:g} is outside"):
+    with pytest.raises(ConfigError, match=rf"aurora_bp.{option} is {value:g}; allowed are"):
         AuroraBp(str(folder), **{option: value})

@@ -108,6 +108,24 @@ def test_a_split_of_other_records_or_without_a_file_is_refused(folder, tmp_path)
     (tmp_path / "split" / "chapman_val.csv").unlink()
     with pytest.raises(DataError, match=r"lacks chapman_val\.csv"):
         Chapman(str(folder), split=split).table()
+    with pytest.raises(DataError, match=r"chapman\.split: no such folder: .*nowhere"):
+        Chapman(str(folder), split=str(tmp_path / "nowhere"))
+
+
+def test_what_a_split_leaves_out_is_counted(folder, tmp_path):
+    split = write_split(tmp_path / "split", train=["JS00001", "JS09999"], test=["JS00005"])
+    parameters = Chapman(str(folder), split=split).parameters()
+    assert (parameters["in_no_part"], parameters["split_without_record"]) == (3, 1)
+    assert "in_no_part" not in Chapman(str(folder)).parameters()
+
+
+def test_a_record_in_two_folders_is_refused(folder):
+    there = next(folder.glob("WFDBRecords/*/*/JS00001.hea"))
+    copy = folder / "WFDBRecords" / "99" / "990" / "JS00001.hea"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(there.read_bytes())
+    with pytest.raises(DataError, match=r"chapman\.root: .* has 1 records in more than one folder"):
+        Chapman(str(folder)).table()
 
 
 def test_a_folder_without_its_records_is_refused(tmp_path):

@@ -97,6 +97,13 @@ def test_incart_never_lies_on_both_sides_of_a_split(folder):
     assert table.loc[table["source"] == "st_petersburg_incart", "fold"].unique().tolist() == [1]
 
 
+def test_ptb_never_lies_on_both_sides_of_a_split(tmp_path):
+    """Its 516 records are of fewer than 290 patients, and whose they are is not told."""
+    for i in range(1, 30):
+        write_challenge(tmp_path / f"S{i:04d}", told(1, "Male", "426783006"), length=10)
+    assert Cinc2021(str(tmp_path)).table()["fold"].unique().tolist() == [1]
+
+
 def test_sources_choose_and_their_order_does_not_matter(folder):
     chosen = Cinc2021(str(folder), sources=("georgia", "ptb"))
     assert chosen.table()["record"].tolist() == ["E00001", "E00002", "S0001"]

@@ -68,7 +68,10 @@ def test_the_default_window_keeps_the_shortest_exams(folder, tmp_path_factory):
 
 
 def test_parts_restrict_the_exams_to_the_first_files(folder):
-    assert Code15(str(folder), parts=1).table()["record"].tolist() == ["1169160", "2873686"]
+    first = Code15(str(folder), parts=1)
+    assert first.table()["record"].tolist() == ["1169160", "2873686"]
+    assert first.parameters()["other_file"] == 3
+    assert Code15(str(folder)).parameters()["other_file"] == 0
     with pytest.raises(ConfigError, match=r"code15\.parts is 0; allowed is 1 to 18"):
         Code15(str(folder), parts=0)
 

@@ -144,7 +144,7 @@ def test_a_folder_that_is_not_there_or_empty_is_named(made, tmp_path):
         pytest.skip("is not read from a folder")
     for folder in (tmp_path / "nothing", tmp_path):
         with pytest.raises((DataError, ConfigError), match=str(folder)):
-            type(dataset)(**{**options, "root": str(folder)}).table()
+            type(dataset)(**{**options, "root": str(folder)})
 
 
 def test_a_folder_is_recognised_by_its_own_signature_only(made):

@@ -1,5 +1,7 @@
 """CPSC 2018: its two layouts hold the same records and must give the same table and the same mV."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -69,11 +71,27 @@ def test_both_layouts_give_the_same_millivolts(challenge, original):
         assert (a.leads, a.fs) == (b.leads, b.fs) == (LEADS, 500.0)
 
 
+@pytest.mark.parametrize("layout", ["challenge", "original"])
+def test_a_signal_is_read_without_a_search_of_the_folder(request, layout, monkeypatch):
+    """Every part of an ingestion makes the dataset anew."""
+    made = request.getfixturevalue(layout)
+    row = made.table().iloc[0].to_dict()
+    monkeypatch.setattr(Path, "rglob", None)
+    assert Cpsc2018(str(made.root)).signal(row).fs == 500
+
+
 def test_a_class_that_does_not_exist_is_refused(original):
     path = original.root / "REFERENCE.csv"
     path.write_text(path.read_text().replace("A0003,7,9,", "A0003,7,10,"))
     with pytest.raises(DataError, match=r"REFERENCE\.csv: 1 rows have a class that is not one of 1 to 9"):
         original.table()
+
+
+def test_a_signal_file_without_a_row_is_counted(original):
+    path = original.root / "REFERENCE.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith("A0003,")))
+    assert Cpsc2018(str(original.root)).parameters()["without_row"] == 1
 
 
 def test_two_tables_of_classes_or_none_are_refused(original):

@@ -193,6 +193,7 @@ def test_parameters_change_with_the_map_and_the_table_and_name_no_place(folder):
         ("seconds: 4", "seconds: 4\nheadline: rythm", r"map.yaml:12: headline.*Did you mean 'rhythm'"),
         ("record: ecg_id", "record: pid", r"column pid: 2 of 6 records are named twice"),
         ("root: data", "root: dat", r"no such folder"),
+        ("ecg/{ecg_id}.npy", "/home/me/{ecg_id}.npy", r"map.yaml:6: path: is to be below root"),
         ("rate: 250", "rate: [", r"map.yaml: no YAML: "),
     ],
 )  # fmt: skip
@@ -201,6 +202,16 @@ def test_every_mistake_is_told_with_its_line(folder, old, new, words):
         dataset(folder, yaml={old: new}).table()
     for secret in ("18262.5", "p1", "systolic pressure", "sinus"):
         assert secret not in str(error.value)
+
+
+def test_a_table_elsewhere_is_read_and_its_folder_not_told(folder, tmp_path_factory):
+    place = tmp_path_factory.mktemp("elsewhere") / "records.csv"
+    table, parameters = dataset(folder).table(), dataset(folder).parameters()
+    (folder / "data" / "records.csv").rename(place)
+    (folder / "data" / "records.csv").write_text("")
+    moved = dataset(folder, yaml={"table: records.csv": f"table: {place}"})
+    pd.testing.assert_frame_equal(moved.table(), table)
+    assert moved.parameters() == parameters
 
 
 @pytest.mark.parametrize(
@@ -495,3 +506,11 @@ def test_a_real_record_is_the_same_in_every_format(realdata, tmp_path):
         np.testing.assert_allclose(
             signal.millivolts(), same.millivolts()[:, :samples], atol=6e-4, err_msg=form
         )
+
+
+def test_an_error_quotes_nothing_of_a_damaged_edf_header(tmp_path):
+    """An EDF header holds the patient's name, which may be anywhere in one that lost some bytes."""
+    (tmp_path / "a.edf").write_bytes(b"0       " + b"Jane Doe" * 64)
+    with pytest.raises(UnreadableError, match=r"not readable: a\.edf: no EDF file") as error:
+        read_file(tmp_path / "a.edf", Layout("edf", {"ECG": "I"}))
+    assert "Jane" not in str(error.value)

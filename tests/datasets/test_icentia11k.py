@@ -8,7 +8,8 @@ import wfdb
 from layouts import icentia11k as layout
 
 from clef_ray.datasets import icentia11k
-from clef_ray.datasets.icentia11k import Icentia11k, _folds
+from clef_ray.datasets._folds import dealt_folds
+from clef_ray.datasets.icentia11k import Icentia11k
 from clef_ray.errors import ConfigError, DataError
 
 
@@ -108,7 +109,7 @@ def test_parameters_tell_options_and_listings_apart(folder, option):
 
 def test_the_split_is_70_15_15_and_no_option_moves_a_patient(folder):
     patients = [f"p{i:05d}" for i in range(11_000)]
-    fold_N = _folds(patients)
+    fold_N = dealt_folds("icentia11k", patients)
     shares = [np.mean(fold_N <= 8), np.mean(fold_N == 9), np.mean(fold_N == 10)]
     np.testing.assert_allclose(shares, [0.70, 0.15, 0.15], atol=0.015)
     fold = dict(zip(patients, fold_N, strict=True))

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from layouts import mc_med as layout
 
@@ -87,6 +88,15 @@ def test_published_splits(root):
     assert len(McMed(root, split="hashed").table()) == 5
 
 
+def test_the_folder_of_the_download_holds_the_data_one_below(root, tmp_path):
+    (tmp_path / "download").mkdir()
+    (tmp_path / "download" / "data").symlink_to(root)
+    made = McMed(str(tmp_path / "download"))
+    pd.testing.assert_frame_equal(made.table(), McMed(root).table())
+    assert any(any((tmp_path / "download").glob(pattern)) for pattern in McMed.signature)
+    assert made.signal(made.table().iloc[0]).fs == 500
+
+
 def test_a_split_that_tears_a_patient_apart_is_refused(tmp_path):
     root = layout.write(tmp_path)["root"]
     (tmp_path / "split_chrono_train.csv").write_text("98000012\n")
@@ -163,6 +173,13 @@ def test_options_outside_their_ranges_are_refused(root, option, value, message):
         ("visits.csv", "128.0", "12x", "column Triage_SBP: no number in 1 of"),
         ("visits.csv", "98000345", "98000012", "1 of 6 rows repeat the CSN"),
         ("waveform_summary.csv", "Segments", "N", "lacks the columns Segments"),
+        ("waveform_summary.csv", "98000345", "98000012", r"1 rows repeat the lead II of another's CSN"),
+        (
+            "split_chrono_val.csv",
+            "98000678",
+            "98000678\n98000012",
+            r"1 visits are in more than one of split_chrono_train\.csv",
+        ),
         ("split_chrono_val.csv", "98000678", "a\nb", "2 of 2 lines are no visit's number"),
         ("split_chrono_test.csv", None, None, "lacks split_chrono_test.csv"),
     ],

@@ -8,9 +8,10 @@ import wfdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clef_ray.datasets import INVALID_SAMPLE, UnreadableError, _wfdb, lead_name
+from clef_ray.datasets import UnreadableError, _wfdb, lead_name
 from clef_ray.datasets._header import parse
 from clef_ray.datasets._wfdb import Header, read_header, read_wfdb
+from clef_ray.signal import INVALID_SAMPLE
 
 UNITS = {"mV": 1.0, "MV": 1.0, "uV": 1e3, "nV": 1e6, "V": 1e-3, "": 1.0}
 

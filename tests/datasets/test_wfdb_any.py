@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import wfdb
 
-from clef_ray.datasets import INVALID_SAMPLE, UnreadableError
+from clef_ray.datasets import UnreadableError
 from clef_ray.datasets._wfdb import read_header, read_wfdb
+from clef_ray.signal import INVALID_SAMPLE
 
 #: Format -> the largest sample it holds, and the value that marks an invalid one.
 LIMITS = {

@@ -15,7 +15,7 @@ from clef_ray.evaluate.inputs import Split
 from clef_ray.evaluate.monitor import Monitor, effective_rank, lead, rsa, spread, validation_patients
 from clef_ray.evaluate.zeroshot import zero_shot
 from clef_ray.scores.score2 import Score2
-from clef_ray.shards import ingest_local, load_corpus
+from clef_ray.shards import Stored, ingest_local, load_corpus
 from clef_ray.store import Store
 from clef_ray.train.loop import ENCODER, RECORD
 from clef_ray.trial import pretrain_here
@@ -212,6 +212,10 @@ def test_the_history_does_not_depend_on_what_else_is_in_memory(corpus, tmp_path)
         pretrain_here(override(Run(data="d"), SETTINGS), held, store, device="cpu")
         return [{n: e[n] for n in NAMES} for e in json.loads(store.read_bytes(RECORD))["history"]]
 
-    one = replace(corpus, signals_NCT=corpus.signals_NCT[:, :1], leads=("I",))
-    other = replace(corpus, signals_NCT=corpus.signals_NCT[:, ::-1], leads=("II", "I"))
+    def with_leads(at, *leads):
+        s = corpus.signals
+        signals = Stored(s.raw_NKT[:, at], s.gain_NK[:, at], s.baseline_NK[:, at])
+        return replace(corpus, signals=signals, leads=leads)
+
+    one, other = with_leads([0], "I"), with_leads([1, 0], "II", "I")
     assert history(one) == history(other)

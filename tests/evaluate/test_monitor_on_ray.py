@@ -83,7 +83,7 @@ def test_signals_that_the_tasks_hold_are_not_read_again(local_ray, folder, monke
     source = Source(folder, 100.0, ("II",), judged=held(folder, "I", "II"))
     rows = np.array([3, 200, 7])
     np.testing.assert_array_equal(
-        source.read(rows, "II"), load_corpus(folder, 100.0, ("II",)).signals_NCT[rows, 0]
+        source.read(rows, "II"), load_corpus(folder, 100.0, ("II",)).millivolts(rows, "II")
     )
 
 

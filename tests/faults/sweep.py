@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,11 +14,13 @@ import optuna
 import psutil
 from experiment import ARMS, EPOCHS, SEEDS
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
+from clef_ray.distributed import load_state
 from clef_ray.errors import StorageError
 from clef_ray.store import Store
 from clef_ray.studies.storage import open_storage
-from clef_ray.train.loop import RECORD, history_so_far
+from clef_ray.train.loop import ENCODER, RECORD, history_so_far
 
 EXPERIMENT = Path(__file__).with_name("experiment.py")
 
@@ -28,12 +30,17 @@ PATIENCE = 240
 
 @dataclass
 class Sweep:
-    """shards: their folder; storage: where runs lie; options: further arguments of the command."""
+    """shards: their folder; storage: where runs lie; options: further arguments of the command; arms, seeds: those that it runs; before:
+    Python that its process does first.
+    """
 
     shards: Path
     storage: Path
     options: Mapping[str, str] = field(default_factory=dict)
     experiment: Path = EXPERIMENT
+    arms: Sequence[str] = tuple(arm.name for arm in ARMS)
+    seeds: Sequence[int] = SEEDS
+    before: str = ""
     process: subprocess.Popen[str] | None = None
 
     @property
@@ -46,16 +53,10 @@ class Sweep:
 
     def start(self) -> None:
         """In a session of its own, as a shell starts a command: Ctrl-C reaches the whole group."""
-        command = [
-            sys.executable,
-            "-m",
-            "clef_ray",
-            "sweep",
-            str(self.experiment),
-            "--data",
-            str(self.shards),
-        ]
+        code = f"{self.before}\nimport sys\nfrom clef_ray.cli import main\nsys.exit(main())"
+        command = [sys.executable, "-c", code, "sweep", str(self.experiment), "--data", str(self.shards)]
         command += ["--storage", str(self.storage), *(text for pair in self.options.items() for text in pair)]
+        command += ["--arms", *self.arms] if self.arms != Sweep.arms else []
         self.log = self.storage.parent / f"log-{time.monotonic_ns()}.txt"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -74,6 +75,17 @@ class Sweep:
 
     def interrupt(self) -> None:
         os.killpg(self.process.pid, signal.SIGINT)
+
+    def trained(self) -> dict[str, tuple[list[dict[str, float]], bytes]]:
+        """By run what must not depend on what happened meanwhile: the epochs without their speed, and the encoder's weights."""
+        found = {}
+        for run, epochs in self.histories().items():
+            kept = [
+                {k: v for k, v in e.items() if k not in ("seconds", "records_per_second")} for e in epochs
+            ]
+            weights = load_state(Store(str(self.storage / "runs" / run)), ENCODER)["encoder"]
+            found[run] = kept, b"".join(weights[name].numpy().tobytes() for name in sorted(weights))
+        return found
 
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
@@ -98,9 +110,12 @@ class Sweep:
 
     def statuses(self, name: str = "faults") -> dict[str, str]:
         """What MLflow says of every run."""
+        return {r.info.run_name: r.info.status for r in self.records(name)}
+
+    def records(self, name: str = "faults") -> list[Run]:
+        """MLflow's runs of an experiment."""
         client = MlflowClient(tracking_uri=self.tracking)
-        experiment = client.get_experiment_by_name(name)
-        return {r.info.run_name: r.info.status for r in client.search_runs([experiment.experiment_id])}
+        return client.search_runs([client.get_experiment_by_name(name).experiment_id])
 
     def text(self) -> str:
         return self.log.read_text()
@@ -125,7 +140,7 @@ def assert_whole(sweep: Sweep, before: Mapping[str, list[dict[str, float]]]) -> 
     must stand at the beginning of the history after it, to the last digit.
     """
     after = sweep.histories()
-    assert len(after) == len(ARMS) * len(SEEDS), sweep.text()
+    assert len(after) == len(sweep.arms) * len(sweep.seeds), sweep.text()
     for run, epochs in after.items():
         assert [e["epoch"] for e in epochs] == list(range(1, EPOCHS + 1)), run
         assert epochs[: len(before.get(run, []))] == before.get(run, []), f"{run} lost finished epochs"
@@ -134,7 +149,7 @@ def assert_whole(sweep: Sweep, before: Mapping[str, list[dict[str, float]]]) -> 
     (report,) = (sweep.storage / "reports").glob("faults-*/plan.json")
     outcomes = json.loads(report.read_text())["outcomes"]
     assert sorted((o["arm"], o["seed"], o["state"]) for o in outcomes) == sorted(
-        (arm.name, seed, "COMPLETE") for arm in ARMS for seed in SEEDS
+        (arm, seed, "COMPLETE") for arm in sweep.arms for seed in sweep.seeds
     )
 
 
@@ -143,18 +158,16 @@ def _assert_study(sweep: Sweep) -> None:
     (summary,) = optuna.get_all_study_summaries(storage)
     study = optuna.load_study(study_name=summary.study_name, storage=storage)
     states = [(t.params["arm"], t.state.name) for t in study.trials]
-    assert sorted(states) == sorted((arm.name, "COMPLETE") for arm in ARMS)
-    assert all(len(t.user_attrs["fingerprints"]) == len(SEEDS) for t in study.trials)
+    assert sorted(states) == sorted((arm, "COMPLETE") for arm in sweep.arms)
+    assert all(len(t.user_attrs["fingerprints"]) == len(sweep.seeds) for t in study.trials)
 
 
 def _assert_record(sweep: Sweep) -> None:
-    client = MlflowClient(tracking_uri=sweep.tracking)
-    experiment = client.get_experiment_by_name("faults")
-    runs = client.search_runs([experiment.experiment_id])
+    client, runs = MlflowClient(tracking_uri=sweep.tracking), sweep.records()
     assert {r.info.status for r in runs} == {"FINISHED"}, [(r.info.run_name, r.info.status) for r in runs]
     trials = [r for r in runs if r.data.tags.get("clef_ray.kind") == "trial"]
     names = [(r.data.tags["arm"], r.data.tags["seed"]) for r in trials]
-    assert sorted(names) == sorted((arm.name, str(seed)) for arm in ARMS for seed in SEEDS)
+    assert sorted(names) == sorted((arm, str(seed)) for arm in sweep.arms for seed in sweep.seeds)
     for run in trials:
         rows = client.get_metric_history(run.info.run_id, "train/loss")
         assert sorted(m.step for m in rows) == list(range(1, EPOCHS + 1)), run.info.run_name

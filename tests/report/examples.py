@@ -11,7 +11,8 @@ from clef_ray.ablation import Ablation, Arm, Outcome, Plan, plan
 from clef_ray.config import evaluation_fingerprint
 from clef_ray.evaluate.bootstrap import Estimate
 from clef_ray.evaluate.run import TaskResult
-from clef_ray.report import Configuration, StudyView
+from clef_ray.report import StudyView
+from clef_ray.search import Configuration
 from clef_ray.train.loop import RECORD
 from clef_ray.trial import run_store
 

@@ -264,6 +264,37 @@ def test_the_larger_budget_is_on_the_users_own_data(larger, data, arguments):
     assert compare(made, []).larger == f"python experiments/toy.py {arguments}"
 
 
+@pytest.mark.parametrize(
+    ("data", "options", "command"),
+    [
+        (
+            "synthetic",
+            "--seeds 2 --set optimiser.epochs=3 --set loss.alpha=0.1 --gpus-per-worker 1.0 --smoke",
+            "--data synthetic:patients=9 --seeds 5 --set optimiser.epochs=50 --set loss.alpha=0.1 --gpus-per-worker 1.0",
+        ),
+        (
+            "synthetic:effect=0,seed=1,patients=4",
+            "--data synthetic:effect=0,seed=1,patients=4 --seeds 7 --storage '/my disk/s'",
+            "--data synthetic:patients=9,effect=0,seed=1 --seeds 7 --set optimiser.epochs=50 --storage '/my disk/s'",
+        ),
+        (
+            "synthetic:patients=70",
+            "--set optimiser.epochs=200 --arms clef-1",
+            "--data synthetic:patients=70 --seeds 5 --set optimiser.epochs=200",
+        ),
+        (
+            "/data/x",
+            "--data /data/x --set views.lead=II",
+            "--data /data/x --seeds 5 --set optimiser.epochs=50 --set views.lead=II",
+        ),
+    ],
+)
+def test_the_larger_budget_keeps_what_the_user_asked_for_and_is_never_smaller(data, options, command):
+    proposed = "--data synthetic:patients=9 --seeds 5 --set optimiser.epochs=50"
+    made = replace(toy_plan(larger=proposed), data_name=data)
+    assert compare(made, [], options=options).larger == f"python experiments/toy.py {command}"
+
+
 def test_without_a_larger_budget_there_is_no_command():
     assert compare(replace(toy_plan(larger=""), data_name="ptbxl"), []).larger == ""
     assert compare(plan(toy(larger=""), "d", arms=["random"]), []).larger == ""

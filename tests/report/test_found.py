@@ -114,7 +114,7 @@ def test_a_winner_that_leads_in_a_cost_is_told_by_its_result():
     made, found, study = small(objectives=BOTH[::-1], best=(1, 0))
     study = replace(study, winner=winners(made), gain=(WON,))
     answer = compare(made, found, study).answer
-    assert "c001 on it reaches cost/cpu_hours 2 on" in answer
+    assert "c001 on it, chosen by its mean rank over the objectives, reaches cost/cpu_hours 2 on" in answer
     assert "on the test patients it reaches probe/auroc 0.850 (" in answer
     assert answer.endswith("+0.012 ± 0.010 against the default ▲.")
 

@@ -15,9 +15,10 @@ from rich.console import Console
 from scipy import stats
 
 from clef_ray.ablation import Arm, Outcome
-from clef_ray.report import Configuration, StudyView, compare, print_comparison, write_report
+from clef_ray.report import StudyView, compare, print_comparison, write_report
 from clef_ray.report.findings import front
 from clef_ray.report.study_figures import importance, pareto, progress, slices, study_figures
+from clef_ray.search import Configuration
 from clef_ray.store import Store
 
 AIM = (("probe/auroc", "maximize"),)
@@ -89,7 +90,7 @@ def test_two_objectives_have_a_front():
     made, found, study = small(objectives=BOTH, best=(1, 0))
     answer = compare(made, found, study).answer
     assert answer.startswith(
-        "2 configurations are on the Pareto front of probe/auroc and cost/cpu_hours, of 5 that were tried; c001 on it reaches probe/auroc 0.860 ("
+        "2 configurations are on the Pareto front of probe/auroc and cost/cpu_hours, of 5 that were tried; c001 on it, chosen by its mean rank over the objectives, reaches probe/auroc 0.860 ("
     )
     assert [row.arm for row in front(study)] == ["c000", "c001"]
 

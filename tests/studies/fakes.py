@@ -12,9 +12,9 @@ import optuna
 from clef_ray.ablation import Ablation, Arm, Outcome, Plan, Trial, plan
 from clef_ray.evaluate.bootstrap import Estimate
 from clef_ray.evaluate.run import TaskResult
-from clef_ray.search import Choice, Float, Objective, Search, Stopping
+from clef_ray.search import Choice, Configuration, Float, Objective, Search, Stopping
 from clef_ray.studies.book import Book
-from clef_ray.studies.rows import Row, row
+from clef_ray.studies.rows import configuration
 from clef_ray.studies.storage import close_storage, open_storage
 
 EPOCHS = 4
@@ -22,13 +22,21 @@ FACTS = {"git_commit": "0123abc", "data": "d1a7a", "cpus": 2.0, "gpus": 0.0}
 SETTINGS = {"method": "clef", "optimiser.epochs": EPOCHS, "optimiser.batch": 64}
 
 
-def slices(uri: str, name: str) -> tuple[Row, ...]:
+def slices(uri: str, name: str) -> tuple[Configuration, ...]:
     """Every configuration of a study, by number, as another process reads it."""
     storage = open_storage(uri)
     study = optuna.load_study(study_name=name, storage=storage)
-    rows = tuple(row(t, study.metric_names or ()) for t in study.get_trials())
+    rows = tuple(configuration(t, study.metric_names or ()) for t in study.get_trials())
     close_storage(storage)
     return rows
+
+
+def attrs(uri: str, name: str) -> list[Mapping[str, object]]:
+    """What is kept with every configuration of a study, by number."""
+    storage = open_storage(uri)
+    found = [t.user_attrs for t in optuna.load_study(study_name=name, storage=storage).trials]
+    close_storage(storage)
+    return found
 
 
 def search(**changes: object) -> Search:

@@ -9,6 +9,7 @@ import pytest
 from fakes import (
     Shop,
     ablation_plan,
+    attrs,
     complete,
     failed,
     history,
@@ -40,6 +41,18 @@ def test_the_store_answers_instead_of_a_run(uri, tmp_path):
         t.run for t in sorted(everything, key=lambda t: (t.arm.name, t.seed))
     ]
     assert read(fresh)[0].intermediate_values.keys() == {1, 2, 3, 4}
+
+
+def test_a_study_that_another_process_keeps_by_now_is_left_as_it_is(uri):
+    """Who closes it makes its runs wait; whoever has taken over would then find its own runs waiting."""
+    book = of_plan(ablation_plan(), uri)
+    book.next()
+    book.leave()
+    book.close(interrupted=True)
+    assert states(book) == {"RUNNING": 1, "WAITING": 2}
+    owned = of_plan(ablation_plan(), uri)
+    owned.close()
+    assert states(owned) == {"WAITING": 3}
 
 
 def test_more_configurations_go_on_with_the_same_study(uri, tmp_path):
@@ -353,12 +366,14 @@ def test_any_interleaving_hands_out_each_run_once(tmp_path_factory, seed, replic
     rows = slices(uri, driver.book.name)
     assert {row.state for row in rows} <= {"COMPLETE", "PRUNED", "FAIL"}
     whole = [row for row in rows if row.state == "COMPLETE"]
+    kept = attrs(uri, driver.book.name)
     for row in whole:
-        counted = {*row.attrs["values"]["zeroshot/rsa"], *row.attrs.get("failed_seeds", {})}
+        own = kept[row.number]
+        counted = {*own["values"]["zeroshot/rsa"], *own.get("failed_seeds", {})}
         assert counted == {str(seed) for seed in range(replicates)}
     if form == "search":
         assert len(rows) == 4
         return
     for row in whole:
         later = [r for r in rows if r.params["arm"] == row.params["arm"] and r.number > row.number]
-        assert not later or row.attrs["failed_seeds"], "a whole arm is tried again"
+        assert not later or kept[row.number]["failed_seeds"], "a whole arm is tried again"

@@ -201,7 +201,5 @@ def test_slices_hold_no_type_of_optuna(tmp_path):
     book = study(tmp_path, configurations=3)
     rows = slices(book.uri, book.name)
     assert rows == book.rows()
-    types = Counter(
-        type(v).__module__ for row in rows for v in (*row.params.values(), *row.attrs.values(), row.state)
-    )
+    types = Counter(type(v).__module__ for row in rows for v in (*row.params.values(), row.state))
     assert set(types) == {"builtins"}

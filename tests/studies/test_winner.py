@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from clef_ray.search import Objective
-from clef_ray.studies.rows import Row
+from clef_ray.search import Configuration, Objective
 from clef_ray.studies.winner import front
 
 DIRECTIONS = st.lists(st.sampled_from(["maximize", "minimize"]), min_size=1, max_size=3)
@@ -19,7 +18,7 @@ def test_the_front_is_optunas_and_the_winner_has_the_best_mean_rank(data, direct
     )
     goals = [Objective(f"m{n}", d) for n, d in enumerate(directions)]
     rows = [
-        Row(n, "COMPLETE", {}, {g.metric: x for g, x in zip(goals, v, strict=True)}, feasible=True)
+        Configuration(n, "COMPLETE", {}, {g.metric: x for g, x in zip(goals, v, strict=True)}, feasible=True)
         for n, v in enumerate(values)
     ]
     study = optuna.create_study(directions=directions)

@@ -17,7 +17,7 @@ from mlflow_store import Read, Table
 
 from clef_ray.ablation import Outcome
 from clef_ray.errors import TrackingError
-from clef_ray.tracking import NullTracker, UnreachableError, delivery
+from clef_ray.tracking import UnreachableError, delivery
 from clef_ray.tracking.delivery import Delivered
 from clef_ray.tracking.mlflow import MlflowTracker
 
@@ -26,7 +26,19 @@ FOUND = outcomes(MADE, VALUES)
 FIRST, SECOND = MADE.trials[:2]
 
 
-class Flaky(NullTracker):
+class Silent:
+    """A tracker that records nothing."""
+
+    def open_ablation(self, plan, lineage): ...
+
+    def log_machine(self, metrics, at): ...
+
+    def interrupt(self): ...
+
+    def recover(self): ...
+
+
+class Flaky(Silent):
     """Writes every call down; `away`: raises before it does, `refuses`: an error that no waiting mends."""
 
     def __init__(self) -> None:
@@ -188,7 +200,7 @@ def test_an_interruption_delivers_what_is_there_and_never_hides_its_cause(store,
 
 
 def test_a_store_that_is_away_at_the_start_is_an_error_before_any_work(told):
-    class Away(NullTracker):
+    class Away(Silent):
         def open_ablation(self, plan, lineage):
             raise UnreachableError("nobody there")
 

@@ -20,7 +20,7 @@ from clef_ray.config import to_dict
 from clef_ray.errors import ConfigError, TrackingError
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.store import Store
-from clef_ray.tracking import NullTracker, Tracker, default_uri, reach
+from clef_ray.tracking import default_uri, reach
 from clef_ray.tracking.client import check
 from clef_ray.tracking.machine import Sampler
 from clef_ray.tracking.mlflow import MlflowTracker
@@ -339,14 +339,6 @@ def test_sqlite_needs_local_storage(tmp_path):
     assert default_uri(Store(str(tmp_path))) == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
     with pytest.raises(ConfigError, match="--tracking-uri"):
         default_uri(Store("s3://bucket/clef"))
-
-
-def test_the_null_tracker_takes_everything():
-    tracker: Tracker = NullTracker()
-    found = outcomes(MADE, VALUES)
-    tracker.open_ablation(MADE, LINEAGE)
-    tracker.close_trial(found[0])
-    tracker.close_ablation(Table(MADE, found), {})
 
 
 @pytest.mark.slow

@@ -7,8 +7,10 @@ import torch
 from clef_ray.config import Run, override
 from clef_ray.datasets import COVARIATES
 from clef_ray.distributed import LocalContext, load_state
+from clef_ray.shards import Stored
 from clef_ray.store import Store
-from clef_ray.train.loop import ENCODER, MemoryFeed, Trainer
+from clef_ray.train.feed import ResidentFeed
+from clef_ray.train.loop import ENCODER, Trainer
 from clef_ray.train.subjects import read_plan, subjects, training_rows
 from clef_ray.trial import pretrain
 
@@ -26,7 +28,7 @@ SETTINGS = {
 STILL = {"optimiser.lr_min": 0, "optimiser.lr": 0}
 
 
-def cohort(records: int = 24, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+def cohort(records: int = 24, seed: int = 0) -> tuple[pd.DataFrame, Stored]:
     """A table with complete covariates, and one lead of noise per record; the last six records are held out."""
     rng = np.random.default_rng(seed)
     table = pd.DataFrame({name: np.full(records, np.nan) for name in COVARIATES})
@@ -36,17 +38,25 @@ def cohort(records: int = 24, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
     table["age"], table["sex"] = rng.uniform(40, 69, records), rng.integers(0, 2, records).astype(float)
     table["sbp"], table["smoker"] = rng.uniform(100, 180, records), rng.integers(0, 2, records).astype(float)
     table["total_cholesterol"], table["hdl"] = rng.uniform(4, 8, records), rng.uniform(0.8, 2, records)
-    return table, rng.normal(size=(records, 1, 200)).astype(np.float32)
+    return table, Stored.of_millivolts(rng.normal(size=(records, 1, 200)).astype(np.float32))
 
 
 def train(folder, settings=None, listen=None, data=None, micro_batch=None):
     table, signals = data or cohort()
     run = override(Run(), {**SETTINGS, **(settings or {})})
     store = Store(str(folder))
-    feed = MemoryFeed(signals, ("I",))
+    feed = ResidentFeed(signals, ("I",))
     groups = np.zeros(len(table), dtype=np.int64)
     context = LocalContext(store, "cpu", listen)
-    pretrain(run, table, groups, feed, context, lambda rows, lead: signals[rows, 0], micro_batch)
+    pretrain(
+        run,
+        table,
+        groups,
+        feed,
+        context,
+        lambda rows, lead: signals.take(rows, 0).millivolts()[:, 0],
+        micro_batch,
+    )
     return store
 
 
@@ -66,7 +76,7 @@ def make_trainer(settings=None, rank=0, world_size=1, micro_batch=None):
     context.rank, context.world_size = rank, world_size
     people, rows = subjects(run, table), training_rows(run, table)
     plan = read_plan(run, people, rows, np.zeros(len(table), dtype=np.int64))
-    return Trainer(run, people, plan, MemoryFeed(signals, ("I",)), context, micro_batch)
+    return Trainer(run, people, plan, ResidentFeed(signals, ("I",)), context, micro_batch)
 
 
 def steps(trainer, count):
@@ -77,8 +87,7 @@ def steps(trainer, count):
         batch = trainer.plan.batches(epoch)[step]
         share = len(batch) // trainer.context.world_size
         own = batch[trainer.context.rank * share :][:share]
-        x = torch.from_numpy(trainer.feed.signals_NCT[own][:, [0, 0]])
-        _, values = trainer.step(epoch, step, batch, x)
+        _, values = trainer.step(epoch, step, batch, trainer.feed.batch(epoch, own, trainer.choose))
         named = [*trainer.model.named_parameters(), *trainer.loss.named_parameters()]
         found.append((values.numpy(), {name: p.grad.numpy().copy() for name, p in named}))
     return found

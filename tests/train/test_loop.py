@@ -11,6 +11,7 @@ from noise_cohort import cohort, make_trainer, same, train, weights
 from clef_ray.config import Optimiser, Run, override
 from clef_ray.distributed import CHECKPOINT, LocalContext
 from clef_ray.errors import DataError, StorageError, TrainingError
+from clef_ray.shards import Stored
 from clef_ray.store import Store
 from clef_ray.train.loop import ENCODER, RECORD, build_encoder, history_so_far
 from clef_ray.train.optimise import learning_rate
@@ -58,7 +59,8 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
 def test_the_loss_falls_on_records_that_can_be_told_apart(tmp_path):
     table, signals = cohort()
     t = np.arange(200) / 100
-    signals = np.sin(2 * np.pi * t * np.linspace(2, 20, len(table))[:, None, None]).astype(np.float32)
+    waves = np.sin(2 * np.pi * t * np.linspace(2, 20, len(table))[:, None, None]).astype(np.float32)
+    signals = Stored.of_millivolts(waves)
     store = train(
         tmp_path, {"optimiser.epochs": 30, "method": "simclr", "views.noise_mv": 0.01}, data=(table, signals)
     )
@@ -90,7 +92,7 @@ def test_the_control_is_not_trained(tmp_path):
 
 def test_held_out_patients_are_never_seen_and_counted(tmp_path):
     table, signals = cohort()
-    signals[-6:] = np.nan
+    signals.gain_NK[-6:] = np.nan
     store = train(tmp_path, data=(table, signals))
     record = json.loads(store.read_bytes(RECORD))
     assert record["records"] == 18
@@ -103,7 +105,7 @@ def test_held_out_patients_are_never_seen_and_counted(tmp_path):
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_the_epoch(tmp_path):
     table, signals = cohort()
-    signals[0] = np.nan
+    signals.gain_NK[0] = np.nan
     told = []
     with pytest.raises(TrainingError, match=r"not finite in epoch 1 \(loss/weighted, loss/alignment\)"):
         train(tmp_path, data=(table, signals), listen=told.append)

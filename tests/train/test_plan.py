@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clef_ray.errors import ConfigError
+from clef_ray.train import plan
 from clef_ray.train.plan import MIXED, WINDOW, ReadPlan
 
 
@@ -155,3 +156,15 @@ def test_batches_as_large_as_a_window_are_stratified_over_several():
     assert (np.sort(ranks // 6, axis=1) == np.arange(2000)).all(), (
         f"fewer than {MIXED} batches end in a window"
     )
+
+
+@pytest.mark.parametrize("batch", [16, 48])
+def test_windows_end_where_their_last_record_is_read(monkeypatch, batch):
+    """`ends` is cheap; here against the order itself, on records of which some are held out."""
+    monkeypatch.setattr(plan, "WINDOW", 3)
+    rows = np.flatnonzero(np.arange(1000) % 7 != 2)
+    read = plan.ReadPlan(rows, rows // 50, batch, seed=1)
+    for epoch in range(3):
+        _, window_N = read._shuffled(epoch)
+        ends = [*(np.flatnonzero(np.diff(window_N)) + 1).tolist(), len(window_N)]
+        assert read.ends(epoch).tolist() == sorted({min(end, read.steps * batch) for end in ends})

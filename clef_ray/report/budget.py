@@ -1,0 +1,83 @@
+"""The command for a larger budget: what the ablation proposes, on top of what its user had asked for."""
+
+import shlex
+
+from clef_ray.ablation import Plan
+
+#: Options of the command that was given which a larger one does not repeat; which data and which arms is read from the plan.
+_LEFT_OUT = ("--data", "--arms", "--smoke", "--dry-run")
+
+
+def larger(plan: Plan, options: str = "") -> str:
+    """The command, empty where the ablation names none. options: the user's own, as they are typed.
+
+    Where both say something, the larger number stands, else the ablation's word. Synthetic data grow and keep the user's other keys; the
+    user's own data stay. The arms are those that were chosen.
+    """
+    if not plan.ablation.larger:
+        return ""
+    asked, more = _by_name(options), _by_name(plan.ablation.larger)
+    kept = {name: value for name, value in asked.items() if name not in _LEFT_OUT}
+    merged = {name: _larger(value, kept.get(name, "")) for name, value in more.items()}
+    if plan.data_name.partition(":")[0] != "synthetic":
+        merged = {"--data": plan.data_name, **{n: v for n, v in merged.items() if n != "--data"}}
+    elif "--data" in merged:
+        merged["--data"] = _grown(merged["--data"], plan.data_name)
+    rest = {name: value for name, value in kept.items() if name not in merged}
+    words = [word for name, value in (merged | rest).items() for word in _typed(name, value)]
+    return f"python experiments/{plan.ablation.name}.py {shlex.join(words)}{_chosen(plan)}"
+
+
+def _by_name(options: str) -> dict[str, str]:
+    """Option -> its value; `--set KEY=VALUE` by option and key."""
+    found: dict[str, str] = {}
+    name = ""
+    for word in (part for whole in shlex.split(options) for part in _parts(whole)):
+        if word.startswith("--"):
+            name = word
+            found.setdefault(name, "")
+        elif name == "--set":
+            key, _, value = word.partition("=")
+            found[f"--set {key}"] = value
+        else:
+            found[name] = word
+    found.pop("--set", None)
+    return found
+
+
+def _parts(word: str) -> list[str]:
+    return word.split("=", 1) if word.startswith("--") and "=" in word else [word]
+
+
+def _typed(name: str, value: str) -> list[str]:
+    option, _, key = name.partition(" ")
+    return [option, f"{key}={value}"] if key else [word for word in (option, value) if word]
+
+
+def _larger(proposed: str, asked: str) -> str:
+    """The larger one of two numbers, else what is proposed."""
+    try:
+        return asked if float(asked) > float(proposed) else proposed
+    except ValueError:
+        return proposed
+
+
+def _grown(proposed: str, asked: str) -> str:
+    """`synthetic:key=value,...` of both."""
+    name, _, more = proposed.partition(":")
+    own, new = (
+        dict(pair.split("=", 1) for pair in text.split(",") if "=" in pair)
+        for text in (asked.partition(":")[2], more)
+    )
+    merged = {key: _larger(value, own.get(key, "")) for key, value in new.items()}
+    merged |= {key: value for key, value in own.items() if key not in merged}
+    return f"{name}:{','.join(f'{k}={v}' for k, v in merged.items())}" if merged else name
+
+
+def _chosen(plan: Plan) -> str:
+    """` --arms ...` where they are not the ablation's own choice; at the end, since the option takes all that follows."""
+    chosen = list(dict.fromkeys(trial.arm.name for trial in plan.trials))
+    if set(chosen) == {arm.name for arm in plan.ablation.arms}:
+        return ""
+    every = set(chosen) == {arm.name for arm in plan.ablation.every}
+    return f" --arms {'all' if every else shlex.join(chosen)}"

@@ -1,0 +1,127 @@
+"""From a part's stored bytes to samples that training reads: int16 without invalid ones, each lead with its gain and baseline.
+
+They stay int16 as long as they can: half the memory and the traffic of float32. Millivolts are made where they are used, in training on
+its device.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from clef_ray.datasets import MICROVOLTS
+from clef_ray.shards.schema import Shape
+from clef_ray.signal import INVALID_SAMPLE
+from clef_ray.signal.filters import resample
+
+#: The largest raw value a resampled lead is scaled to: float32 rounds, and one unit less is sure to fit.
+_LARGEST = -INVALID_SAMPLE - 2
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Samples of N records, K leads each: (raw - baseline) / gain is mV. No sample is invalid.
+
+    raw_NKT: int16; gain_NK: raw units per mV, float32; baseline_NK: raw units at 0 mV, float32.
+    """
+
+    raw_NKT: NDArray[np.int16]
+    gain_NK: NDArray[np.float32]
+    baseline_NK: NDArray[np.float32]
+
+    @classmethod
+    def empty(cls, records: int, leads: int, samples: int) -> "Stored":
+        """Room to be filled by `put`."""
+        return cls(
+            np.empty((records, leads, samples), dtype=np.int16),
+            np.empty((records, leads), dtype=np.float32),
+            np.empty((records, leads), dtype=np.float32),
+        )
+
+    def put(self, at: slice | NDArray[np.int64], other: "Stored") -> None:
+        """Write the records of `other` at positions `at`."""
+        self.raw_NKT[at], self.gain_NK[at], self.baseline_NK[at] = (
+            other.raw_NKT,
+            other.gain_NK,
+            other.baseline_NK,
+        )
+
+    def take(self, rows: NDArray[np.int64], lead: int) -> "Stored":
+        """One lead of the records at positions `rows`."""
+        at = (rows, slice(lead, lead + 1))
+        return Stored(self.raw_NKT[at], self.gain_NK[at], self.baseline_NK[at])
+
+    def millivolts(self) -> NDArray[np.float32]:
+        """[N, K, T] in mV."""
+        mv_NKT = np.subtract(self.raw_NKT, self.baseline_NK[..., None], dtype=np.float32)
+        mv_NKT /= self.gain_NK[..., None]
+        return mv_NKT
+
+    def resampled(self, fs_in: float, fs_out: float) -> "Stored":
+        """The records, which are at `fs_in` Hz, at `fs_out` Hz, rounded as by `of_millivolts`."""
+        return Stored.of_millivolts(resample(self.millivolts(), fs_in, fs_out))
+
+    @classmethod
+    def of_millivolts(cls, mv_NKT: NDArray[np.float32]) -> "Stored":
+        """Finite numbers of mV, rounded at MICROVOLTS raw units per mV, or at what makes a lead's largest sample fit into 16 bits, if that
+        is less.
+        """
+        peak_NK = np.abs(mv_NKT).max(axis=-1, initial=1.0)
+        gain_NK = np.minimum(MICROVOLTS, _LARGEST / peak_NK).astype(np.float32)
+        raw_NKT = np.rint(mv_NKT * gain_NK[..., None]).astype(np.int16)
+        return cls(raw_NKT, gain_NK, np.zeros_like(gain_NK))
+
+
+def decode(
+    table: pa.Table | pa.RecordBatch, shape: Shape, pick_NK: NDArray[np.int64] | None = None
+) -> Stored:
+    """The `signal`, `gain` and `baseline` columns of all records -> samples as they were stored; arguments as `decode_into`."""
+    if pick_NK is None:
+        pick_NK = np.tile(np.arange(len(shape.leads)), (table.num_rows, 1))
+    found, rows_N = Stored.empty(len(pick_NK), pick_NK.shape[1], shape.samples), np.arange(table.num_rows)
+    decode_into(found, rows_N, table, shape, rows_N, pick_NK)
+    return found
+
+
+def decode_into(
+    found: Stored,
+    at_N: NDArray[np.int64],
+    table: pa.Table | pa.RecordBatch,
+    shape: Shape,
+    rows_N: NDArray[np.int64],
+    pick_NK: NDArray[np.int64],
+) -> None:
+    """Write the records at positions `rows_N` of the table to positions `at_N` of `found`.
+
+    pick_NK: of each record only these leads, as positions in `shape.leads`, in this order. Invalid samples (a lead that has many was
+    quarantined) are interpolated linearly within their lead and rounded to a raw unit; at the ends they take the nearest valid value.
+    """
+    start = 0
+    for batch in table.to_batches() if isinstance(table, pa.Table) else [table]:
+        here = np.flatnonzero((rows_N >= start) & (rows_N < start + batch.num_rows))
+        flat_FT = _raw(batch.column("signal"), shape)
+        gain_F, baseline_F = (batch.column(name).flatten().to_numpy() for name in ("gain", "baseline"))
+        row_NK = (rows_N[here, None] - start) * len(shape.leads) + pick_NK[here]
+        found.gain_NK[at_N[here]], found.baseline_NK[at_N[here]] = gain_F[row_NK], baseline_F[row_NK]
+        for at, row_K in zip(at_N[here], row_NK, strict=True):
+            # Record by record: what was written is still in the processor's cache when it is searched.
+            raw_KT = np.take(flat_FT, row_K, axis=0, out=found.raw_NKT[at], mode="clip")
+            # Almost no record has an invalid sample, and INVALID_SAMPLE is the smallest int16: the minimum tells.
+            if raw_KT.min() == INVALID_SAMPLE:
+                _interpolate(raw_KT)
+        start += batch.num_rows
+
+
+def _raw(column: pa.FixedSizeBinaryArray, shape: Shape) -> NDArray[np.int16]:
+    """A view of the column's buffer, one row per record and lead [n * leads, samples]; no copy. A sliced column starts somewhere in it."""
+    rows = len(column) * len(shape.leads)
+    start = column.offset * len(shape.leads) * shape.samples * 2
+    flat = np.frombuffer(column.buffers()[1], dtype="<i2", count=rows * shape.samples, offset=start)
+    return flat.reshape(rows, shape.samples)
+
+
+def _interpolate(raw_KT: NDArray[np.int16]) -> None:
+    for x_T in raw_KT:
+        bad = x_T == INVALID_SAMPLE
+        x_T[bad] = np.rint(np.interp(np.flatnonzero(bad), np.flatnonzero(~bad), x_T[~bad]))
