@@ -76,8 +76,9 @@ _SCORED: Vocabulary = {
 }
 _LABEL_SETS = {"scored": _SCORED}
 
-#: Small sources with several records of most patients (74 of 32; 516 of fewer than 290), whose they are is not told: all in one fold.
-_TOGETHER, _TOGETHER_FOLD = ("st_petersburg_incart", "ptb"), 1
+#: Sources with several records of many patients (74 of 32; 516 of fewer than 290; 21,837 of 18,885) whose they are is not told: all in one
+#: training fold, so that nobody is on both sides.
+_TOGETHER, _TOGETHER_FOLD = ("st_petersburg_incart", "ptb", "ptb-xl"), 1
 
 
 class Cinc2021:
@@ -87,10 +88,10 @@ class Cinc2021:
     ones (some of CPSC and Georgia) are filled up, otherwise they are set aside. Label set scored: the 26 classes of 2021; a record without
     any is not annotated (None); `parameters` counts the records with other codes. Covariates: age, sex.
 
-    The Challenge names no patients, so each record counts as one, and folds are by its hash. That leaks where a source has several records
-    of a person (PTB-XL; of Georgia it is not told): for PTB-XL and PTB alone use `ptbxl` and `ptbdb`, which know the patients. INCART's and
-    PTB's records all lie in one training fold. PTB-XL, PTB, CPSC 2018 and Chapman/Ningbo are the records of `ptbxl`, `ptbdb`, `cpsc2018` and `chapman`: whoever
-    pretrains on those must leave these `sources` out of a test.
+    The Challenge names no patients, so each record counts as one, and folds are by its hash. Where a source is known to have several
+    records of a person (INCART, PTB, PTB-XL) all its records lie in one training fold; of Georgia it is not told. PTB-XL, PTB, CPSC 2018 and
+    Chapman/Ningbo are the records of `ptbxl` and `ptbdb`, which know the patients, and of `cpsc2018` and `chapman`: whoever pretrains on those
+    must leave these `sources` out of a test.
     ConfigError: no source, one twice. DataError: no such folder, no record of the sources below it, a record in two folders.
     """
 

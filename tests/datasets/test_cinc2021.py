@@ -92,9 +92,10 @@ def test_a_flat_folder_gives_the_same_table(folder, tmp_path_factory):
     assert any(any(flat.root.glob(pattern)) for pattern in Cinc2021.signature)
 
 
-def test_incart_never_lies_on_both_sides_of_a_split(folder):
+def test_sources_with_patients_that_nobody_names_never_lie_on_both_sides_of_a_split(folder):
     table = Cinc2021(str(folder)).table()
-    assert table.loc[table["source"] == "st_petersburg_incart", "fold"].unique().tolist() == [1]
+    for source in ("st_petersburg_incart", "ptb", "ptb-xl"):
+        assert table.loc[table["source"] == source, "fold"].unique().tolist() == [1], source
 
 
 def test_ptb_never_lies_on_both_sides_of_a_split(tmp_path):

@@ -181,3 +181,18 @@ def test_a_recording_longer_than_its_header_says_is_read(tmp_path):
     longer = Music(str(tmp_path)).signal(row)
     music.write_recording(tmp_path / "Holter_ECG" / "P0005", 200)
     np.testing.assert_array_equal(longer.raw_CT, Music(str(tmp_path)).signal(row).raw_CT)
+
+
+def test_a_recording_longer_by_a_lead_is_set_aside(tmp_path):
+    """Its header may have left one out: every frame would then be read askew."""
+    music.write_table(tmp_path)
+    music.write_recording(tmp_path / "Holter_ECG" / "P0005", 200)
+    dataset = Music(str(tmp_path))
+    row = dataset.table().set_index("patient", drop=False).loc["P0005"].to_dict()
+    file = tmp_path / "Holter_ECG" / "P0005.dat"
+    content = file.read_bytes()
+    leads = len(dataset.signal(row).leads)
+    file.write_bytes(content + bytes(len(content) // leads))
+    with pytest.raises(UnreadableError) as error:
+        dataset.signal(row)
+    assert error.value.reason == "header and signal disagree"
