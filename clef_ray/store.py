@@ -117,6 +117,14 @@ class Store:
         with self._told("read", name):
             return filesystem.open_input_file(path)
 
+    def open_mapped(self, name: str) -> pa.NativeFile:
+        """As `open_input`, a local file as a memory map: what the system holds of it already is read there, without a copy."""
+        filesystem, path = self._at(name)
+        if not isinstance(filesystem, pafs.LocalFileSystem):
+            return self.open_input(name)
+        with self._told("read", name):
+            return pa.memory_map(path)
+
     def read_bytes(self, name: str) -> bytes:
         with self.open_input(name) as stream, self._told("read", name):
             return bytes(stream.read())

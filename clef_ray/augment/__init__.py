@@ -8,7 +8,7 @@ bank.py: noise to cut from, made up or recorded. views.py: the views. Shapes: B 
 from clef_ray.augment.bank import NoiseBank
 from clef_ray.augment.batch import Batch
 from clef_ray.augment.choice import Choice, window
-from clef_ray.augment.filters import band_pass, preprocess, standardise
+from clef_ray.augment.filters import band_pass, preprocess, standardise_
 from clef_ray.augment.noise import Noise, bank_of, require_bank
 from clef_ray.augment.views import two_views
 
@@ -21,7 +21,7 @@ __all__ = [
     "bank_of",
     "preprocess",
     "require_bank",
-    "standardise",
+    "standardise_",
     "two_views",
     "window",
 ]

@@ -14,7 +14,6 @@ import torch
 from scipy import fft as scipy_fft
 from scipy import signal as scipy_signal
 from torch import Tensor, view_as_real
-from torch.nn.functional import layer_norm, pad
 
 from clef_ray.errors import ConfigError
 from clef_ray.sections import Signals
@@ -46,28 +45,53 @@ def gain(length: int, fs: float, band: tuple[float, float], device: torch.device
     return torch.from_numpy((np.abs(response) ** 2).astype(np.float32).repeat(2)).to(device)
 
 
-def band_pass(x_BT: Tensor, signals: Signals) -> Tensor:
-    """[B, T] at signals.fs, each row between the edges signals.band. Works on all rows at once, on their device."""
-    samples = x_BT.shape[1]
+def frame(rows: int, samples: int, fs: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Memory [R, L] for signals and their continuation, and the part of it [R, T] that the signals themselves are to be written into."""
+    left, right = pad_samples(samples, fs)
+    frame_RL = torch.empty(rows, left + samples + right, device=device)
+    return frame_RL, frame_RL[:, left : left + samples]
+
+
+def band_pass_frame(frame_RL: Tensor, samples: int, signals: Signals) -> Tensor:
+    """`band_pass` of signals that lie in their `frame`, whose continuation is written here."""
     left, right = pad_samples(samples, signals.fs)
     if right:
-        first_B1, last_B1 = 2 * x_BT[:, :1], 2 * x_BT[:, -1:]
-        x_BT = pad(x_BT, (left, right), mode="reflect")
-        x_BT[:, :left].neg_().add_(first_B1)
-        x_BT[:, left + samples :].neg_().add_(last_B1)
-    length = x_BT.shape[1]
-    spectrum_BF = torch.fft.rfft(x_BT)
+        end = left + samples
+        first_R1, last_R1 = 2 * frame_RL[:, left : left + 1], 2 * frame_RL[:, end - 1 : end]
+        before_RL, after_RL = frame_RL[:, left + 1 : 2 * left + 1], frame_RL[:, end - 1 - right : end - 1]
+        torch.sub(first_R1, before_RL.flip(1), out=frame_RL[:, :left])
+        torch.sub(last_R1, after_RL.flip(1), out=frame_RL[:, end:])
+    length = frame_RL.shape[1]
+    spectrum_RF = torch.fft.rfft(frame_RL)
     # As pairs of real numbers: torch would make the gain complex and multiply four times.
-    view_as_real(spectrum_BF).flatten(1).mul_(gain(length, signals.fs, signals.band, x_BT.device))
-    filtered_BT: Tensor = torch.fft.irfft(spectrum_BF, n=length)
-    return filtered_BT[:, left : left + samples]
+    view_as_real(spectrum_RF).flatten(1).mul_(gain(length, signals.fs, signals.band, frame_RL.device))
+    filtered_RL: Tensor = torch.fft.irfft(spectrum_RF, n=length)
+    return filtered_RL[:, left : left + samples]
 
 
-def standardise(x_BT: Tensor) -> Tensor:
-    """Zero mean and unit standard deviation per row (method §3; 1e-8 keeps a constant row from dividing by 0)."""
-    return layer_norm(x_BT, x_BT.shape[1:], eps=1e-16)
+def band_pass(x_BT: Tensor, signals: Signals) -> Tensor:
+    """[B, T] at signals.fs, each row between the edges signals.band. Works on all rows at once, on their device."""
+    rows, samples = x_BT.shape
+    frame_BL, inside_BT = frame(rows, samples, signals.fs, x_BT.device)
+    inside_BT.copy_(x_BT)
+    return band_pass_frame(frame_BL, samples, signals)
+
+
+def centre_(x_BT: Tensor) -> Tensor:
+    """Takes its mean from each row, in place, and returns the rows' standard deviations [B, 1].
+
+    Two passes, as what has a large mean and a small deviation needs. 1e-8 (method §3) keeps a constant row from being divided by 0.
+    """
+    x_BT.sub_(x_BT.mean(dim=1, keepdim=True))
+    norm_B1: Tensor = torch.linalg.vector_norm(x_BT, dim=1, keepdim=True)
+    return norm_B1.square_().div_(x_BT.shape[1]).add_(1e-16).sqrt_()
+
+
+def standardise_(x_BT: Tensor) -> Tensor:
+    """Zero mean and unit standard deviation per row, in place."""
+    return x_BT.div_(centre_(x_BT))
 
 
 def preprocess(x_BT: Tensor, signals: Signals) -> Tensor:
     """What evaluation sees: band-pass and z-score, no augmentation. x_BT: mV at signals.fs."""
-    return standardise(band_pass(x_BT, signals))
+    return standardise_(band_pass(x_BT, signals))

@@ -18,7 +18,7 @@ from scipy import fft as scipy_fft
 from torch import Tensor
 
 from clef_ray.augment.bank import NoiseBank, find_bank, load_bank
-from clef_ray.augment.filters import standardise
+from clef_ray.augment.filters import standardise_
 from clef_ray.errors import ConfigError
 from clef_ray.sections import Signals, Views
 
@@ -82,7 +82,7 @@ class Noise:
         row_R = kind_R * leads + (lead_R if leads > 1 else 0)
         first_R = (start_R.double() * (length - samples + 1)).long()
         every = self.rows_KCL.view(-1).unfold(0, samples, 1)  # a view: every stretch of this length
-        return standardise(every.index_select(0, row_R * length + first_R))
+        return standardise_(every.index_select(0, row_R * length + first_R))
 
 
 def require_bank(views: Views, storage: str) -> None:

@@ -54,8 +54,11 @@ def find(data: str, fs: float) -> str | Raw:
             return Raw(dataset, _options(dataset, {"root": str(folder)}, fs))
     held = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
     what = f"holds {', '.join(held[:5])}{', ...' if len(held) > 5 else ''}" if held else "is empty"
-    known = "; ".join(f"{d}: {' or '.join(f)}" for d, f in signatures.items() if f)
-    raise DataError(f"--data {data}: {what}, neither shards ({MANIFEST}) nor a known dataset ({known})")
+    known = ", ".join(dataset for dataset, patterns in signatures.items() if patterns)
+    raise DataError(
+        f"--data {data}: {what}: no shards ({MANIFEST}), and not the usual files of a dataset. If it is one, name it: "
+        f"--data NAME:root={data}, NAME one of {known}; your own files: `clef-ray ingest generic`"
+    )
 
 
 def _pairs(name: str, text: str) -> dict[str, str]:

@@ -33,6 +33,8 @@ def ingest(arguments: argparse.Namespace) -> int:
         return run(name, options, arguments.preview_out)
     if arguments.out is None:
         raise ConfigError(f"ingest {name}: give --out DIR, the folder of the shards")
+    if not 0 <= arguments.max_bad <= 1:
+        raise ConfigError(f"--max-bad {arguments.max_bad:g}: give a share of 0 to 1, e.g. 0.05 for 5 %")
     return _ingest(name, options, arguments, arguments.max_bad, *told(arguments))
 
 

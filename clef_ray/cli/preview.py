@@ -4,7 +4,7 @@ Nothing is ingested, and no value of one patient is printed: shares, counts and 
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,10 @@ def run(name: str, options: Mapping[str, Any], picture: str) -> int:
     for note in [*(f"Note: {warning.message}" for warning in warned), *_notes(dataset)]:
         console.print(note, highlight=False, markup=False)
     strips, problems = _strips(dataset, table)
-    for problem in problems:
-        console.print(f"not drawn: {problem}", highlight=False, markup=False)
+    for reason, rows in problems.items():
+        console.print(f"not drawn: {_rows(rows)}: {reason}", highlight=False, markup=False)
     if not strips:
-        console.print(f"no picture: none of the {len(problems)} records tried can be read")
+        console.print(f"no picture: none of the {sum(map(len, problems.values()))} records tried can be read")
         return 1
     path = Path(picture or f"{name}-preview.png")
     try:
@@ -126,20 +126,28 @@ def _notes(dataset: Dataset) -> Iterator[str]:
         yield f"values that no person can have, taken as unknown: {found}"
 
 
-def _strips(dataset: Dataset, table: pd.DataFrame) -> tuple[list[Strip], list[str]]:
-    """Up to DRAWN records from all over the table, and why others could not be read; no more than TRIED are."""
-    strips, problems = [], []
+def _strips(dataset: Dataset, table: pd.DataFrame) -> tuple[list[Strip], dict[str, list[int]]]:
+    """Up to DRAWN records from all over the table, and reason -> rows of others that could not be read; no more than TRIED are."""
+    strips: list[Strip] = []
+    problems: dict[str, list[int]] = {}
     for position in _spaced(len(table)):
         row = {str(column): value for column, value in table.iloc[position].items()}
         try:
             signal = dataset.signal(row)
         except UnreadableError as error:
-            problems.append(f"row {position + 1:,}: {error.reason}")
+            problems.setdefault(error.reason, []).append(position + 1)
             continue
         strips.append(_strip(signal, dataset, position, len(table)))
         if len(strips) == DRAWN:
             break
     return strips, problems
+
+
+def _rows(rows: Sequence[int]) -> str:
+    """The first few by number, the others as a count."""
+    named = ", ".join(f"{row:,}" for row in rows[:DRAWN])
+    more = f" and {len(rows) - DRAWN} more" if len(rows) > DRAWN else ""
+    return f"row{'s' * (len(rows) > 1)} {named}{more}"
 
 
 def _spaced(count: int) -> list[int]:

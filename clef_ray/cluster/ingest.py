@@ -26,6 +26,9 @@ from clef_ray.sections import Filters, Quality
 from clef_ray.shards import Manifest, Plan, write_part
 from clef_ray.store import Store
 
+#: Options of datasets that are files or folders; a task's working folder may be another one.
+PATHS = ("root", "map", "hosp", "ed", "scored", "lvef")
+
 
 def ingest(
     dataset_name: str,
@@ -41,13 +44,14 @@ def ingest(
     """Ingest a dataset (name and options, see clef_ray.datasets) into the shard folder `out`, on the Ray that is running.
 
     The same as `shards.ingest_local` with the parts written in parallel, to the same bytes: resumable; where all is done the parts are only
-    verified, and a new folder is needed to read the dataset again. Relative paths (`out`, option `root`) count from here, not from where
+    verified, and a new folder is needed to read the dataset again. Relative paths (`out`, the options PATHS) count from here, not from where
     a task runs; `out` and the dataset's files must be reachable from every node. progress: a bar, where the output is a terminal.
     quality, filters: what is set aside, and what is done to the samples; part of the ingestion's identity.
     """
     chosen = DATASETS.options(dataset_name, options, f"dataset {dataset_name}")
-    if "root" in chosen:
-        chosen["root"] = Store(chosen["root"]).path()
+    for key in PATHS:
+        if chosen.get(key):  # empty or None: not given
+            chosen[key] = Store(chosen[key]).path()
     dataset: Dataset = DATASETS.get(dataset_name)(**chosen)
     plan, store = Plan(dataset, records_per_part, quality, filters), Store(Store(out).path())
     task = partial(_task, name=dataset_name, options=chosen, out=store.uri, quality=quality, filters=filters)

@@ -97,7 +97,7 @@ def read_spec(file: str) -> Spec:
         layout=layout,
         rate=rate,
         rate_column=column,
-        fs=top.number("fs", rate),
+        fs=_fs(top, rate),
         seconds=top.number("seconds", 10.0),
         pad=top.flag("pad"),
         covariates=read_each(top, "covariates", read_covariate),
@@ -107,6 +107,13 @@ def read_spec(file: str) -> Spec:
         folds=read_folds(top),
         plain=_plain(top),
     )
+
+
+def _fs(top: Section, rate: float | None) -> float:
+    """The shards' rate. Where the files or the table say theirs, each record might have another one."""
+    if rate is None and "fs" not in top:
+        raise ConfigError(f"{top.at()}: give fs, the rate of the shards in Hz (the map itself names no rate)")
+    return top.number("fs", rate)
 
 
 def _plain(top: Section) -> dict[str, Any]:

@@ -37,6 +37,9 @@ _WIDE = {"8", "24", "32", "524"}
 #: too many (TypeError), an unknown format (KeyError), no signal at all (AttributeError).
 _WRONG = (ValueError, IndexError, KeyError, TypeError, AttributeError)
 
+#: How a sampling rate begins; a counter frequency may follow.
+_RATE = re.compile(r"\d", re.ASCII)
+
 #: The gain in a signal line, after file and format.
 _GAIN = re.compile(r"\S+\s+\S+\s+(-?\d*\.?\d*(?:e[-+]?\d+)?)", re.ASCII)
 
@@ -77,6 +80,11 @@ def _header(path: Path, content: bytes) -> Any:
     """A wfdb.Record, or a MultiRecord with its segments."""
     if not ascii_signals(content):
         raise UnreadableError("header", f"{path.name}: a signal line has characters that are not ASCII")
+    record = (said(content)[0] or [""])[0].split()
+    if len(record) < 2:
+        raise UnreadableError("header", f"{path.name}: no line with a name and a number of signals")
+    if len(record) > 2 and not _RATE.match(record[2]):  # wfdb would take it for left out, which means 250 Hz
+        raise UnreadableError("header", f"{path.name}: its sampling rate is no number")
     try:
         found = wfdb.rdheader(str(path), rd_segments=True)
     except FileNotFoundError as error:  # of a segment

@@ -16,7 +16,7 @@ A whole example; of these keys record, format, leads and, where the files do not
     leads: [I, II, V1]                # the file's order; or {NAME IN THE FILE: LEAD}, where files name their leads
     rate: 500                         # Hz, or {column: sampling_rate}; WFDB and EDF files say it themselves
     units: uV                         # V, mV (default) or uV, or {gain: 200, baseline: 0}: mV = (number - baseline) / gain
-    fs: 500                           # Hz in the shards (default: rate)
+    fs: 500                           # Hz in the shards (default: rate; needed where files or a column say theirs)
     seconds: 10                       # of each record (default: 10): the first ones of a longer record
     pad: false                        # whether a shorter record is filled up with 0 mV; otherwise it is set aside
     covariates:                       # NAME: COLUMN, or a block with column, unit and map

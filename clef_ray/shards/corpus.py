@@ -11,15 +11,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clef_ray.datasets import COVARIATES
-from clef_ray.errors import StorageError
+from clef_ray.errors import DataError
 from clef_ray.registry import unknown
 from clef_ray.shards.decode import Stored, decode_into
+from clef_ray.shards.groups import read_groups
 from clef_ray.shards.manifest import Manifest, Part
 from clef_ray.shards.schema import ROW_GROUP, Shape, table_columns
 from clef_ray.signal.filters import resampled_length
 from clef_ray.store import Store
-
-_SIGNAL = ["signal", "gain", "baseline"]
 
 
 @dataclass(frozen=True)
@@ -116,11 +115,19 @@ def row_groups(manifest: Manifest) -> NDArray[np.int64]:
 
 
 def read_columns(store: Store, parts: Sequence[Part], columns: list[str]) -> pd.DataFrame:
-    """Some columns of all parts, in order; lists come as Python lists, null as None. A covariate that older shards lack is unknown."""
+    """Some columns of all parts, in order; lists come as Python lists, null as None. A covariate that older shards lack is unknown.
+
+    DataError: a part is damaged.
+    """
     tables = []
     for part in parts:
         with store.open_input(part.file) as source:
-            tables.append(pq.ParquetFile(source).read(columns=columns))
+            try:
+                tables.append(pq.ParquetFile(source).read(columns=columns))
+            except (OSError, pa.ArrowInvalid) as error:
+                raise DataError(
+                    f"{store.path(part.file)} cannot be read: {error}; `clef-ray shards verify {store.path()}` tells which parts are changed"
+                ) from error
     table = pa.concat_tables(tables)
     for name in COVARIATES:
         if name in columns and name not in table.column_names:
@@ -143,26 +150,14 @@ def _read_part(
 ) -> None:
     """Write the records at positions `rows_N` of one part to positions `at_N` of `found`, as `decode_into`.
 
-    Row group after row group, so that the memory of one serves the next: faster than all at once, where each page is touched for the first time.
+    Row group after row group, in the file's order: as a disk gives them fastest, and in one piece each from an object store.
     """
     group_N = rows_N // ROW_GROUP
-    with _opened(store, part.file) as source:
-        file = pq.ParquetFile(source)
-        for group in np.unique(group_N):
+    groups = np.unique(group_N)
+    with store.open_mapped(part.file) as source:
+        for group, encoded in zip(groups, read_groups(source, groups.tolist(), shape), strict=True):
             here = np.flatnonzero(group_N == group)
-            table = file.read_row_group(int(group), columns=_SIGNAL)
-            decode_into(found, at_N[here], table, shape, rows_N[here] % ROW_GROUP, pick_NK[here])
-
-
-def _opened(store: Store, file: str) -> pa.NativeFile:
-    if not store.local:
-        return store.open_input(file)
-    try:
-        return pa.memory_map(
-            store.path(file)
-        )  # what lies in the system's cache is decoded from there: one copy less
-    except OSError as error:
-        raise StorageError(f"cannot read {store.path(file)}: {error}") from error
+            decode_into(found, at_N[here], encoded, rows_N[here] % ROW_GROUP, pick_NK[here])
 
 
 def _chosen(manifest: Manifest, leads: tuple[str, ...] | None, folder: str) -> tuple[str, ...]:

@@ -73,52 +73,69 @@ class Stored:
         return cls(raw_NKT, gain_NK, np.zeros_like(gain_NK))
 
 
-def decode(
-    table: pa.Table | pa.RecordBatch, shape: Shape, pick_NK: NDArray[np.int64] | None = None
-) -> Stored:
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Records as they lie in a part, as views of it.
+
+    bytes_NCB: of each record and lead the int16 samples, little-endian as this machine is (Ray runs on no other); as single bytes because
+    they begin anywhere in a file, and NumPy would copy all of them to read numbers from an odd address. gain_NC, baseline_NC: float32.
+    """
+
+    bytes_NCB: NDArray[np.uint8]
+    gain_NC: NDArray[np.float32]
+    baseline_NC: NDArray[np.float32]
+
+    @classmethod
+    def of_table(cls, table: pa.Table, shape: Shape) -> "Encoded":
+        """Of the columns `signal`, `gain` and `baseline`; copied only where the signals come in several chunks."""
+        column, leads = _one_chunk(table.column("signal")), len(shape.leads)
+        # A sliced column starts somewhere in its buffer.
+        start, count = (2 * leads * shape.samples * n for n in (column.offset, len(column)))
+        flat = np.frombuffer(column.buffers()[1], dtype=np.uint8, count=count, offset=start)
+        gain_NC, baseline_NC = (per_record(table.column(name), leads) for name in ("gain", "baseline"))
+        return cls(flat.reshape(len(column), leads, 2 * shape.samples), gain_NC, baseline_NC)
+
+
+def decode(table: pa.Table, shape: Shape, pick_NK: NDArray[np.int64] | None = None) -> Stored:
     """The `signal`, `gain` and `baseline` columns of all records -> samples as they were stored; arguments as `decode_into`."""
     if pick_NK is None:
         pick_NK = np.tile(np.arange(len(shape.leads)), (table.num_rows, 1))
     found, rows_N = Stored.empty(len(pick_NK), pick_NK.shape[1], shape.samples), np.arange(table.num_rows)
-    decode_into(found, rows_N, table, shape, rows_N, pick_NK)
+    decode_into(found, rows_N, Encoded.of_table(table, shape), rows_N, pick_NK)
     return found
 
 
 def decode_into(
     found: Stored,
     at_N: NDArray[np.int64],
-    table: pa.Table | pa.RecordBatch,
-    shape: Shape,
+    encoded: Encoded,
     rows_N: NDArray[np.int64],
     pick_NK: NDArray[np.int64],
 ) -> None:
-    """Write the records at positions `rows_N` of the table to positions `at_N` of `found`.
+    """Write the records at positions `rows_N` of `encoded` to positions `at_N` of `found`.
 
-    pick_NK: of each record only these leads, as positions in `shape.leads`, in this order. Invalid samples (a lead that has many was
+    pick_NK: of each record only these leads, as positions in those stored, in this order. Invalid samples (a lead that has many was
     quarantined) are interpolated linearly within their lead and rounded to a raw unit; at the ends they take the nearest valid value.
     """
-    start = 0
-    for batch in table.to_batches() if isinstance(table, pa.Table) else [table]:
-        here = np.flatnonzero((rows_N >= start) & (rows_N < start + batch.num_rows))
-        flat_FT = _raw(batch.column("signal"), shape)
-        gain_F, baseline_F = (batch.column(name).flatten().to_numpy() for name in ("gain", "baseline"))
-        row_NK = (rows_N[here, None] - start) * len(shape.leads) + pick_NK[here]
-        found.gain_NK[at_N[here]], found.baseline_NK[at_N[here]] = gain_F[row_NK], baseline_F[row_NK]
-        for at, row_K in zip(at_N[here], row_NK, strict=True):
-            # Record by record: what was written is still in the processor's cache when it is searched.
-            raw_KT = np.take(flat_FT, row_K, axis=0, out=found.raw_NKT[at], mode="clip")
-            # Almost no record has an invalid sample, and INVALID_SAMPLE is the smallest int16: the minimum tells.
-            if raw_KT.min() == INVALID_SAMPLE:
-                _interpolate(raw_KT)
-        start += batch.num_rows
+    found.gain_NK[at_N] = encoded.gain_NC[rows_N[:, None], pick_NK]
+    found.baseline_NK[at_N] = encoded.baseline_NC[rows_N[:, None], pick_NK]
+    for at, row, pick_K in zip(at_N, rows_N, pick_NK, strict=True):
+        # Record by record: what was written is still in the processor's cache when it is searched.
+        raw_KT = found.raw_NKT[at]
+        np.take(encoded.bytes_NCB[row], pick_K, axis=0, out=raw_KT.view(np.uint8), mode="clip")
+        # Almost no record has an invalid sample, and INVALID_SAMPLE is the smallest int16: the minimum tells.
+        if raw_KT.min() == INVALID_SAMPLE:
+            _interpolate(raw_KT)
 
 
-def _raw(column: pa.FixedSizeBinaryArray, shape: Shape) -> NDArray[np.int16]:
-    """A view of the column's buffer, one row per record and lead [n * leads, samples]; no copy. A sliced column starts somewhere in it."""
-    rows = len(column) * len(shape.leads)
-    start = column.offset * len(shape.leads) * shape.samples * 2
-    flat = np.frombuffer(column.buffers()[1], dtype="<i2", count=rows * shape.samples, offset=start)
-    return flat.reshape(rows, shape.samples)
+def per_record(column: pa.ChunkedArray, leads: int) -> NDArray[np.float32]:
+    """A column of fixed-size lists, one value per lead, as [N, leads]."""
+    values_NC: NDArray[np.float32] = _one_chunk(column).flatten().to_numpy().reshape(-1, leads)
+    return values_NC
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _interpolate(raw_KT: NDArray[np.int16]) -> None:

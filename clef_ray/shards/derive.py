@@ -30,13 +30,16 @@ class Origin:
 
     @classmethod
     def load(cls, folder: str) -> "Origin":
-        """DataError: no shard folder, or one whose parts have no signatures."""
+        """DataError: no shard folder, one whose parts have no signatures, or parts that are missing or changed."""
         manifest, store = Manifest.load(folder), Store(folder)
         if manifest.schema_version < SCHEMA_VERSION:
             raise DataError(
                 f"{folder} was made by an older clef_ray (schema version {manifest.schema_version}, without the recordings' signatures): "
                 "training reads it, but to merge or split it ingest it again"
             )
+        manifest.verify(
+            folder
+        )  # what is made of a damaged part would look sound: it gets a digest of its own
         return cls(store, manifest, census(store, manifest.parts))
 
     def told(self, kept_N: NDArray[np.bool_]) -> dict[str, Any]:

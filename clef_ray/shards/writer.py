@@ -23,6 +23,9 @@ from clef_ray.signal.quality import hints, problem
 from clef_ray.signal.signature import signature
 from clef_ray.store import Store
 
+#: Bytes from which on a page is ended: more than any row group has. Rows end one only from 20,000 on.
+_PAGE = 1 << 30
+
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
@@ -172,7 +175,10 @@ def _require_folder(dataset: Dataset) -> None:
 
 
 def _parquet(table: pa.Table) -> pa.Buffer:
-    """Plain pages: reading is then a copy of memory, and there is nothing to gain from a dictionary of signals."""
+    """Plain pages, one per column and row group: the signals then lie in the file as they lie in memory, and page.py reads them there.
+
+    There is nothing to gain from a dictionary of signals.
+    """
     # Room for whatever the pages and their descriptions take, in one piece: a buffer that grows is copied again and again, which costs as
     # much as all the checks. Memory that is not written to is not taken.
     chunks = table.num_columns * (1 + len(table) // ROW_GROUP)
@@ -185,6 +191,7 @@ def _parquet(table: pa.Table) -> pa.Buffer:
         row_group_size=ROW_GROUP,
         compression="none",
         use_dictionary=False,
+        data_page_size=_PAGE,
         write_statistics=statistics,
     )
     return room.slice(0, sink.tell())

@@ -91,4 +91,8 @@ def training_rows(run: Run, table: pd.DataFrame) -> NDArray[np.int64]:
         raise DataError(
             f"{len(shared)} patients have records both in the training folds and outside them; the split must be by patient"
         )
+    if not len(rows):
+        raise DataError(
+            f"none of the {len(table)} records is in a training fold {tuple(run.train_folds)}: these data can be evaluated on, not pretrained on"
+        )
     return rows.astype(np.int64)

@@ -30,7 +30,7 @@ def test_what_is_neither_a_path_nor_a_name_is_told_with_what_there_is(tmp_path):
     with pytest.raises(DataError, match="is empty"):
         find(str(tmp_path), 100)
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match=r"holds notes\.txt, neither shards.*ptbxl_database\.csv"):
+    with pytest.raises(DataError, match=r"holds notes\.txt: no shards.*--data NAME:root=.*ptbxl"):
         find(str(tmp_path), 100)
     with pytest.raises(ConfigError, match="'patients' is no key=value"):
         find("synthetic:patients", 100)

@@ -50,6 +50,8 @@ def test_limits_and_filters_are_typed_values(given):
         (["ptbx", "--root", "x", "--out", "y"], "Did you mean 'ptbxl'"),
         (["ptbxl", "--out", "y"], "ingest ptbxl: give --root DIR"),
         (["ptbxl", "--root", "x"], "ingest ptbxl: give --out DIR"),
+        (["ptbxl", "--root", "x", "--out", "y", "--max-bad", "7"], "--max-bad 7: give a share of 0 to 1"),
+        (["ptbxl", "--root", "x", "--out", "y", "--max-bad", "nan"], "--max-bad nan: give a share of 0 to 1"),
         (["ptbxl", "--root", "x", "--out", "y", "--set", "fss=3"], "Did you mean 'fs'"),
         (
             ["ptbxl", "--root", "x", "--out", "y", "--set", "fs"],

@@ -94,6 +94,7 @@ def test_records_that_cannot_be_read_are_passed_over_and_told(tmp_path, capsys):
     code, text = shown("ptbxl", tmp_path / "b.png", capsys, root=str(folder))
     assert code == 1
     assert "none of the 20 records tried can be read" in text
+    assert "not drawn: rows 1, 11, 20 and 17 more: missing file" in text
     assert not (tmp_path / "b.png").exists()
 
 

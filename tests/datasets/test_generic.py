@@ -514,3 +514,9 @@ def test_an_error_quotes_nothing_of_a_damaged_edf_header(tmp_path):
     with pytest.raises(UnreadableError, match=r"not readable: a\.edf: no EDF file") as error:
         read_file(tmp_path / "a.edf", Layout("edf", {"ECG": "I"}))
     assert "Jane" not in str(error.value)
+
+
+def test_files_that_say_their_own_rate_need_one_for_the_shards(tmp_path):
+    (tmp_path / "map.yaml").write_text("record: '*.hea'\nformat: wfdb\nleads: [I]\n")
+    with pytest.raises(ConfigError, match="give fs, the rate of the shards in Hz"):
+        Generic(str(tmp_path / "map.yaml"))

@@ -227,6 +227,7 @@ BROKEN = {
     "fewer leads": (replace_header("r 3 360", "r 2 360"), "header"),
     "no leads": (replace_header("r 3 360", "r 0 360"), "header"),
     "no rate": (replace_header("r 3 360", "r 3 0"), "header"),
+    "a rate that is no number": (replace_header("r 3 360", "r 3 abc"), "header"),
     "a gain of 0": (replace_header(" 1000.0(3)/mV", " 0(3)/mV"), "header"),
     "an unknown unit": (replace_header("/mV", "/mmHg"), "header"),
     "an unknown format": (replace_header(".dat ", ".dat 9"), "header"),

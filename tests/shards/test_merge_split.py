@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -237,3 +238,19 @@ def test_older_shards_are_refused_with_the_reason(folders, tmp_path):
         DataError, match=r"schema version 2, without the recordings' signatures.*ingest it again"
     ):
         split(str(tmp_path), str(tmp_path / "out"))
+
+
+def test_nothing_is_made_of_a_damaged_folder(folders, tmp_path):
+    """A copy of damaged samples would have a digest of its own, and look sound."""
+    shutil.copytree(folders / "toy", tmp_path / "toy")
+    part = tmp_path / "toy" / "part-00001.parquet"
+    data = bytearray(part.read_bytes())
+    data[len(data) // 3] ^= 1
+    part.write_bytes(data)
+    for make in (
+        lambda: split(str(tmp_path / "toy"), str(tmp_path / "out")),
+        lambda: merge([str(folders / "other"), str(tmp_path / "toy")], str(tmp_path / "out")),
+    ):
+        with pytest.raises(DataError, match=r"1 of 3 parts are missing or changed: part-00001\.parquet"):
+            make()
+    assert not (tmp_path / "out").exists()

@@ -65,6 +65,13 @@ def test_what_a_digest_cannot_tell_is_told(folder, spoil, told):
     assert told in problems(str(folder))
 
 
+def test_reading_a_damaged_part_names_it_and_what_to_do(folder):
+    path = folder / "part-00001.parquet"
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(DataError, match=r"part-00001\.parquet cannot be read.*clef-ray shards verify"):
+        read_table(str(folder))
+
+
 def test_records_that_do_not_add_up_are_told(folder):
     manifest = dataclasses.replace(Manifest.load(str(folder)), records=13)
     (folder / "manifest.json").write_text(json.dumps(manifest.to_dict()))

@@ -27,6 +27,15 @@ def test_an_unknown_risk_for_everybody_is_an_error_not_a_constant():
         subjects(Run(), table)
 
 
+def test_data_without_a_training_record_are_named_as_such():
+    """MIT-BIH as ingested by default is all test."""
+    table, _ = cohort()
+    table["fold"] = 10
+    for run in (Run(), override(Run(), {"score": None})):
+        with pytest.raises(DataError, match="none of the 24 records is in a training fold"):
+            training_rows(run, table)
+
+
 def test_permuted_risks_differ_between_seeds_and_stay_within_the_training_patients():
     table, _ = cohort()
     true = subjects(Run(), table)
