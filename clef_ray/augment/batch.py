@@ -52,10 +52,3 @@ class Batch:
             gain_b2=self.gain_b2.pin_memory(),
             baseline_b2=self.baseline_b2.pin_memory(),
         )
-
-    def millivolts(self, of_R: Tensor, out: Tensor | None = None) -> Tensor:
-        """What some views show, [R, T] float32. of_R: 2 n + v is view v of record n. out: float32 memory to write it into."""
-        raw_RT, gain_R, baseline_R = (
-            x.flatten(0, 1).index_select(0, of_R) for x in (self.raw_b2T, self.gain_b2, self.baseline_b2)
-        )
-        return torch.sub(raw_RT, baseline_R[:, None], out=out).div_(gain_R[:, None])

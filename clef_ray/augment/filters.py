@@ -80,11 +80,12 @@ def band_pass(x_BT: Tensor, signals: Signals) -> Tensor:
 def centre_(x_BT: Tensor) -> Tensor:
     """Takes its mean from each row, in place, and returns the rows' standard deviations [B, 1].
 
-    Two passes, as what has a large mean and a small deviation needs. 1e-8 (method §3) keeps a constant row from being divided by 0.
+    One pass after the other: in one alone, a small deviation from a large mean would be lost. 1e-8 (method §3) keeps a constant row from
+    being divided by 0.
     """
     x_BT.sub_(x_BT.mean(dim=1, keepdim=True))
     norm_B1: Tensor = torch.linalg.vector_norm(x_BT, dim=1, keepdim=True)
-    return norm_B1.square_().div_(x_BT.shape[1]).add_(1e-16).sqrt_()
+    return norm_B1.mul_(x_BT.shape[1] ** -0.5).add_(1e-8)
 
 
 def standardise_(x_BT: Tensor) -> Tensor:

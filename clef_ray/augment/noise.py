@@ -18,7 +18,7 @@ from scipy import fft as scipy_fft
 from torch import Tensor
 
 from clef_ray.augment.bank import NoiseBank, find_bank, load_bank
-from clef_ray.augment.filters import standardise_
+from clef_ray.augment.filters import centre_
 from clef_ray.errors import ConfigError
 from clef_ray.sections import Signals, Views
 
@@ -76,13 +76,17 @@ class Noise:
             )
         return cls(torch.from_numpy(np.ascontiguousarray(noise_KCL)).to(device))
 
-    def cut(self, kind_R: Tensor, lead_R: Tensor, start_R: Tensor, samples: int) -> Tensor:
-        """[R, samples], each of mean 0 and RMS 1. kind_R: 0..K-1; lead_R: positions in the feed's leads; start_R: 0..1, of what is there."""
+    def stretch(self, kind_R: Tensor, lead_R: Tensor, start_R: Tensor, samples: int) -> Tensor:
+        """Numbers [R] of stretches for `add_`. kind_R: 0..K-1; lead_R: positions in the feed's leads; start_R: 0..1, of what is there."""
         _, leads, length = self.rows_KCL.shape
         row_R = kind_R * leads + (lead_R if leads > 1 else 0)
-        first_R = (start_R.double() * (length - samples + 1)).long()
-        every = self.rows_KCL.view(-1).unfold(0, samples, 1)  # a view: every stretch of this length
-        return standardise_(every.index_select(0, row_R * length + first_R))
+        return row_R * length + (start_R.double() * (length - samples + 1)).long()
+
+    def add_(self, x_RT: Tensor, stretch_R: Tensor, rms_R1: Tensor) -> None:
+        """Add a stretch to each row, in place: without its mean, at this RMS."""
+        every = self.rows_KCL.view(-1).unfold(0, x_RT.shape[1], 1)  # a view: every stretch of this length
+        cut_RT = every.index_select(0, stretch_R)
+        x_RT.addcmul_(cut_RT, rms_R1 / centre_(cut_RT))
 
 
 def require_bank(views: Views, storage: str) -> None:

@@ -1,5 +1,6 @@
 """Two views of each record of a batch."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,99 +15,150 @@ from clef_ray.augment.threads import in_threads
 from clef_ray.randomness import fold, uniform
 from clef_ray.sections import Signals, Views
 
-#: Records whose views are made at once on a CPU: few enough to stay in a core's own cache from the first step to the last. A GPU takes all.
-_AT_ONCE = 16
+#: Records whose views are made at once on a CPU: few enough to stay in its caches from the first step to the last. A GPU takes all.
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class _Draws:
-    """What chance decides, per record and view, [b, 2]: numbers in 0..1, and a pure function of (key, record, view)."""
+class _Shown:
+    """Which rows of a batch are filtered: most records show one lead twice (82 % by default), which is filtered once.
 
-    kind: Tensor
-    start: Tensor
-    masked: Tensor
-    mask_share: Tensor
-    mask_start: Tensor
+    from_F: rows of the batch; gain_F1, baseline_F1: theirs. in_R: where among them every view is found. host_R: the same, on the host.
+    """
+
+    from_F: Tensor
+    gain_F1: Tensor
+    baseline_F1: Tensor
+    in_R: Tensor
+    host_R: NDArray[np.int64]
 
     @classmethod
-    def of(cls, key: int, rows: NDArray[np.int64]) -> "_Draws":
-        view, which = torch.arange(2)[None, None], torch.arange(5)[:, None, None]
-        return cls(*uniform(key, torch.from_numpy(rows)[None, :, None], view, which))
+    def of(cls, batch: Batch) -> "_Shown":
+        new_b2 = np.ones((len(batch), 2), dtype=bool)
+        new_b2[:, 1] = batch.lead_b2[:, 0] != batch.lead_b2[:, 1]
+        in_R, device = np.cumsum(new_b2) - 1, batch.raw_b2T.device
+        from_F = torch.from_numpy(np.flatnonzero(new_b2)).to(device)
+        gain_F1, baseline_F1 = (x.flatten()[from_F, None] for x in (batch.gain_b2, batch.baseline_b2))
+        return cls(from_F, gain_F1, baseline_F1, torch.from_numpy(in_R).to(device), in_R)
 
-    def __getitem__(self, piece: slice) -> "_Draws":
-        """Those of some of the records."""
-        return _Draws(
-            self.kind[piece],
-            self.start[piece],
-            self.masked[piece],
-            self.mask_share[piece],
-            self.mask_start[piece],
-        )
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """The noise of every view. stretch_R: which (`Noise.stretch`); mv_R1: its RMS, 0 for none."""
+
+    stretch_R: Tensor
+    mv_R1: Tensor
+
+    @classmethod
+    def of(cls, batch: Batch, kind_R: Tensor, start_R: Tensor, views: Views, noise: Noise) -> "_Added":
+        """kind_R, start_R: numbers in 0..1. One kind of noise or none, each as likely."""
+        device = batch.raw_b2T.device
+        kind_R = (kind_R * (len(noise.rows_KCL) + 1)).long() - 1
+        mv_R1 = torch.where(kind_R >= 0, views.noise_mv, 0.0)[:, None]
+        lead_R = torch.from_numpy(batch.lead_b2.flatten())
+        stretch_R = noise.stretch(kind_R.clamp(min=0), lead_R, start_R, batch.raw_b2T.shape[-1])
+        return cls(stretch_R.to(device), mv_R1.to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class _Masks:
+    """The views of which one run is set to zero: samples start_M1 to start_M1 + length_M1 - 1 of row in_M1.
+
+    to_W: 0 to the longest run's last sample. before_R: how many such views there are before each row, on the host.
+    """
+
+    in_M1: Tensor
+    start_M1: Tensor
+    length_M1: Tensor
+    to_W: Tensor
+    before_R: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, batch: Batch, masked_R: Tensor, share_R: Tensor, start_R: Tensor, views: Views) -> "_Masks":
+        """masked_R, share_R, start_R: numbers in 0..1. With probability mask_probability a run of U(mask_share) of the window."""
+        samples, device = batch.raw_b2T.shape[-1], batch.raw_b2T.device
+        low, high = views.mask_share
+        length_R = (low + (high - low) * share_R) * samples
+        start_R = start_R * (samples - length_R)
+        first_R, end_R = start_R.ceil().long(), (start_R + length_R).ceil().clamp_(max=samples).long()
+        masked_R = (masked_R < views.mask_probability) & (first_R < end_R)
+        in_M = torch.nonzero(masked_R).squeeze(1)
+        in_M1, start_M1, end_M1 = (x_M[:, None].to(device) for x_M in (in_M, first_R[in_M], end_R[in_M]))
+        to_W = torch.arange(math.ceil(high * samples) + 1, device=device)
+        return cls(in_M1, start_M1, end_M1 - start_M1, to_W, np.append(0, np.cumsum(masked_R.numpy())))
+
+    def clear(self, x_RT: Tensor, first: int, last: int) -> None:
+        """In place; x_RT: the views in rows `first` to before `last`."""
+        m = slice(int(self.before_R[first]), int(self.before_R[last]))
+        # As many positions for every run, of a shorter one its last sample again: the host need not know how many there are.
+        at_MW = torch.minimum(self.to_W, self.length_M1[m] - 1)
+        at_MW += (self.in_M1[m] - first) * x_RT.shape[1] + self.start_M1[m]
+        x_RT.view(-1).index_fill_(0, at_MW.view(-1), 0.0)
 
 
 def two_views(batch: Batch, seed: int, epoch: int, signals: Signals, views: Views, noise: Noise) -> Tensor:
     """Both views of a batch: [2b, T], view a in rows 0..b-1, view b in rows b..2b-1. Keyed by (seed, epoch, record, view).
 
-    On a CPU in pieces, by as many threads as torch has: the same pieces and so the same bits, however many these are.
+    On a CPU in pieces, on as many threads as torch has: the pieces, and so the results, are the same on any number of threads.
     """
-    draws = _Draws.of(fold("views", seed, epoch), batch.rows_b)
-    on_cpu = batch.raw_b2T.device.type == "cpu"
-    at_once = _AT_ONCE if on_cpu else len(batch)
-    x_2bT = torch.empty(2, len(batch), batch.raw_b2T.shape[-1], device=batch.raw_b2T.device)
-
-    def make(first: int) -> None:
-        piece = slice(first, first + at_once)
-        _write_views(x_2bT[:, piece], batch[piece], draws[piece], signals, views, noise)
-
-    in_threads(make, range(0, len(batch), at_once))
-    return x_2bT.flatten(0, 1)
+    made = _Views.of(batch, fold("views", seed, epoch), signals, views, noise)
+    at_once = _AT_ONCE if made.x_2bT.device.type == "cpu" else len(batch)
+    in_threads(
+        lambda first: made.write(first, min(first + at_once, len(batch))), range(0, len(batch), at_once)
+    )
+    return made.x_2bT.flatten(0, 1)
 
 
-@torch.inference_mode()
-def _write_views(
-    x_2bT: Tensor, batch: Batch, draws: _Draws, signals: Signals, views: Views, noise: Noise
-) -> None:
-    """Both views of a piece into x_2bT. Its rows R are 2 n + v for view v of record n, until they are written."""
-    x_RT = _filtered(batch, signals)
-    if views.noise_mv > 0:
-        _add_noise(x_RT, batch, draws, views, noise)
-    if views.mask_probability > 0:
-        _mask(x_RT, draws, views)
-    deviation_R1 = centre_(x_RT)
-    shape = (len(batch), 2, -1)
-    torch.div(x_RT.view(shape), deviation_R1.view(shape), out=x_2bT.transpose(0, 1))
+@dataclass(frozen=True, slots=True)
+class _Views:
+    """All that is decided about a batch's views, and the memory x_2bT that they are written into, some records at a time.
 
+    Until they are written their rows R are 2 n + v for view v of record n, as those of raw_RT are.
+    """
 
-def _filtered(batch: Batch, signals: Signals) -> Tensor:
-    """The band-passed leads of both views, [R, T]. Most records show the same lead twice (82 % by default): those are filtered once."""
-    device, samples = batch.raw_b2T.device, batch.raw_b2T.shape[-1]
-    other_R = np.ones((len(batch), 2), dtype=bool)
-    other_R[:, 1] = batch.lead_b2[:, 0] != batch.lead_b2[:, 1]
-    of_F, in_F = np.flatnonzero(other_R), np.cumsum(other_R) - 1
-    frame_FL, inside_FT = frame(len(of_F), samples, signals.fs, device)
-    batch.millivolts(torch.from_numpy(of_F).to(device), out=inside_FT)
-    return band_pass_frame(frame_FL, samples, signals).index_select(0, torch.from_numpy(in_F).to(device))
+    raw_RT: Tensor
+    shown: _Shown
+    added: _Added | None
+    masks: _Masks | None
+    signals: Signals
+    noise: Noise
+    x_2bT: Tensor
 
+    @classmethod
+    def of(cls, batch: Batch, key: int, signals: Signals, views: Views, noise: Noise) -> "_Views":
+        view, which = torch.arange(2)[None, None], torch.arange(5)[:, None, None]
+        row = torch.from_numpy(batch.rows_b)[None, :, None]
+        kind_R, start_R, masked_R, share_R, at_R = uniform(key, row, view, which).flatten(1)
+        samples, device = batch.raw_b2T.shape[-1], batch.raw_b2T.device
+        return cls(
+            batch.raw_b2T.flatten(0, 1),
+            _Shown.of(batch),
+            _Added.of(batch, kind_R, start_R, views, noise) if views.noise_mv > 0 else None,
+            _Masks.of(batch, masked_R, share_R, at_R, views) if views.mask_probability > 0 else None,
+            signals,
+            noise,
+            torch.empty(2, len(batch), samples, device=device),
+        )
 
-def _add_noise(x_RT: Tensor, batch: Batch, draws: _Draws, views: Views, noise: Noise) -> None:
-    """One kind of noise or none, each as likely; in place."""
-    device, kinds = x_RT.device, len(noise.rows_KCL)
-    kind_R = (draws.kind.flatten() * (kinds + 1)).long() - 1
-    lead_R = torch.from_numpy(batch.lead_b2.flatten())
-    given_R1 = torch.where(kind_R >= 0, views.noise_mv, 0.0)[:, None].to(device)
-    kind_R, start_R = kind_R.clamp(min=0).to(device), draws.start.flatten().to(device)
-    x_RT.addcmul_(noise.cut(kind_R, lead_R.to(device), start_R, x_RT.shape[1]), given_R1)
+    @torch.inference_mode()
+    def write(self, first: int, last: int) -> None:
+        """Both views of the records from `first` to before `last`."""
+        x_RT = self._filtered(2 * first, 2 * last)
+        if self.added is not None:
+            added = self.added
+            self.noise.add_(x_RT, added.stretch_R[2 * first : 2 * last], added.mv_R1[2 * first : 2 * last])
+        if self.masks is not None:
+            self.masks.clear(x_RT, 2 * first, 2 * last)
+        per_R1, shape = centre_(x_RT).reciprocal_(), (last - first, 2, -1)
+        torch.mul(x_RT.view(shape), per_R1.view(shape), out=self.x_2bT[:, first:last].transpose(0, 1))
 
-
-def _mask(x_RT: Tensor, draws: _Draws, views: Views) -> None:
-    """One run of U(mask_share) of the window set to zero, with probability mask_probability; in place."""
-    masked_M = torch.nonzero(draws.masked.flatten() < views.mask_probability).squeeze(1)
-    low, high = views.mask_share
-    length_M = (low + (high - low) * draws.mask_share.flatten()[masked_M]) * x_RT.shape[1]
-    start_M = draws.mask_start.flatten()[masked_M] * (x_RT.shape[1] - length_M)
-    start_M1, end_M1 = (edge_M[:, None].to(x_RT.device) for edge_M in (start_M, start_M + length_M))
-    # Numbers of one type on both sides: torch compares these at once, and would otherwise convert each first.
-    time_T = torch.arange(x_RT.shape[1], device=x_RT.device, dtype=start_M.dtype)
-    masked_M = masked_M.to(x_RT.device)
-    x_MT = x_RT.index_select(0, masked_M).masked_fill_((time_T >= start_M1) & (time_T < end_M1), 0.0)
-    x_RT.index_copy_(0, masked_M, x_MT)
+    def _filtered(self, first: int, last: int) -> Tensor:
+        """The band-passed leads of the views in rows `first` to before `last`, in mV."""
+        shown, samples = self.shown, self.raw_RT.shape[1]
+        begin, end = int(shown.host_R[first]), int(shown.host_R[last - 1]) + 1
+        frame_FL, inside_FT = frame(end - begin, samples, self.signals.fs, self.raw_RT.device)
+        raw_FT = self.raw_RT.index_select(0, shown.from_F[begin:end])
+        torch.sub(raw_FT, shown.baseline_F1[begin:end], out=inside_FT).div_(shown.gain_F1[begin:end])
+        return band_pass_frame(frame_FL, samples, self.signals).index_select(
+            0, shown.in_R[first:last] - begin
+        )

@@ -37,7 +37,10 @@ NOTE = (
     "Stream + augment: plain is a DataLoader over rdrecord, filtfilt and NumPy per item, the faster of 0 and 2 workers, one thread each; "
     "limit is a copy of both views and their FFT there and back. Streaming is what a reading task does, without Ray's transport."
 )
-DECODING = "Decoding: Parquet in the system's cache to int16 of all leads in the order of training; plain is a copy of the same bytes in memory."
+DECODING = (
+    "Decoding: Parquet in the system's cache to int16 in memory of its own, in the order of training, in bytes of int16; plain is a copy of "
+    "the same bytes, all leads in one piece or record by record two leads of all, into memory that is there already."
+)
 DEVICE = "Device: gains, filters, noise and masks of signals that are on the GPU, in bytes of int16 read; plain is a copy of the same bytes there."
 
 
@@ -81,9 +84,11 @@ class Batches:
         for batch in batches:
             yield two_views(batch, 0, 0, SIGNALS, self.views, self.noise)
 
-    def decode(self) -> int:
-        """All leads of every record, as stored; returns the bytes of their samples."""
-        return read_rows(self.folder, self.plan.order(0), SIGNALS.fs, self.leads).raw_NKT.nbytes
+    def decode(self, pairs: bool = False) -> int:
+        """All leads of every record, or with `pairs` only the two of its views, as stored; returns the bytes of their samples."""
+        rows = self.plan.order(0)
+        lead = self.choose.lead(0, rows) if pairs else None
+        return read_rows(self.folder, rows, SIGNALS.fs, self.leads, lead).raw_NKT.nbytes
 
     def copy(self) -> Callable[[], int]:
         """A copy of as many bytes, from memory into memory that is there already."""
@@ -92,6 +97,19 @@ class Batches:
 
         def turn() -> int:
             np.copyto(target, source)
+            return target.nbytes
+
+        return turn
+
+    def copy_pairs(self) -> Callable[[], int]:
+        """The same of the two leads of each record, in the same order."""
+        source, rows = self.memory.signals.raw_NKT, self.plan.order(0)
+        lead = self.choose.lead(0, rows)
+        target = np.empty((*lead.shape, source.shape[-1]), dtype=np.int16)
+
+        def turn() -> int:
+            for n, row in enumerate(rows):
+                np.take(source[row], lead[n], axis=0, out=target[n], mode="clip")
             return target.nbytes
 
         return turn
@@ -205,6 +223,8 @@ def streaming(sizes: Sizes) -> list[Figure]:
             "limit, all": on(cores(), fft),
             "decode": on(1, ours.decode),
             "copy": on(1, ours.copy()),
+            "decode pairs": on(1, lambda: ours.decode(pairs=True)),
+            "copy pairs": on(1, ours.copy_pairs()),
         }
         rates = interleaved(sides, sizes.rounds)
         figures = _figures(rates)
@@ -221,7 +241,8 @@ def _figures(rates: dict[str, list[float]]) -> list[Figure]:
         faster(f"{title}, resident, 1 thread", NOTE, rates, "resident"),
         faster(f"{title}, resident, {cores()} threads", NOTE, rates, "resident, all", "limit, all", TIMES),
     ]
-    return [*figures, _share("decoding, 1 thread", rates["decode"], rates["copy"], SHARE, DECODING)]
+    pairs = _share("decoding 2 leads, 1 thread", rates["decode pairs"], rates["copy pairs"], None, DECODING)
+    return [*figures, _share("decoding, 1 thread", rates["decode"], rates["copy"], SHARE, DECODING), pairs]
 
 
 def _share(name: str, ours: list[float], plain: list[float], at_least: float | None, note: str) -> Figure:

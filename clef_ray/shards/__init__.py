@@ -11,7 +11,8 @@ finds copies of a recording. fs, leads, label sets and targets are the same for 
 schema). Parts hold the same bytes on every machine.
 
 schema.py: columns. fit.py: a record into the dataset's shape. writer.py: one part. check.py: the table. aside.py, census.py: copies and the
-quarantine. resume.py: going on after a kill. ingest.py: from a dataset to a manifest. manifest.py: the manifest. page.py, groups.py, decode.py, corpus.py: reading.
+quarantine. resume.py: going on after a kill. ingest.py: from a dataset to a manifest. manifest.py: the manifest. page.py, groups.py, decode.py,
+corpus.py: reading.
 verify.py, info.py: is it whole, what is it. merge.py, unite.py, split.py, derive.py: shards from shards. Nothing here needs Ray;
 `clef_ray.cluster.ingest` runs the same steps in parallel.
 """

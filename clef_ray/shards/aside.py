@@ -84,5 +84,5 @@ def check_share(reasons: Mapping[str, int], total: int, max_bad: float, store: S
             f"{bad} of {total} records ({bad / total:.1%}) cannot be used, more than the {max_bad:.1%} allowed (max_bad): {main}. "
             f"Each is listed in {store.path(QUARANTINE)}. Nothing was deleted: once files that were missing are there, start the same "
             "command again and it reads them; files that were put right in another way need a new folder. To allow more: "
-            f"`clef-ray ingest ... --out {store.path()} --max-bad SHARE`."
+            f"`clef-ray ingest ... --out {store.path()} --max-bad SHARE`; other limits, into another folder: --quality LIMIT=VALUE."
         )

@@ -5,6 +5,7 @@ its device.
 """
 
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -75,13 +76,14 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Records as they lie in a part, as views of it.
+    """Records as they lie in a part.
 
-    bytes_NCB: of each record and lead the int16 samples, little-endian as this machine is (Ray runs on no other); as single bytes because
-    they begin anywhere in a file, and NumPy would copy all of them to read numbers from an odd address. gain_NC, baseline_NC: float32.
+    source: something to read from, in which the samples lie record after record and lead after lead from byte `start` on, int16,
+    little-endian as every machine is that Ray runs on. gain_NC, baseline_NC: float32.
     """
 
-    bytes_NCB: NDArray[np.uint8]
+    source: BinaryIO | pa.NativeFile
+    start: int
     gain_NC: NDArray[np.float32]
     baseline_NC: NDArray[np.float32]
 
@@ -89,11 +91,9 @@ class Encoded:
     def of_table(cls, table: pa.Table, shape: Shape) -> "Encoded":
         """Of the columns `signal`, `gain` and `baseline`; copied only where the signals come in several chunks."""
         column, leads = _one_chunk(table.column("signal")), len(shape.leads)
-        # A sliced column starts somewhere in its buffer.
-        start, count = (2 * leads * shape.samples * n for n in (column.offset, len(column)))
-        flat = np.frombuffer(column.buffers()[1], dtype=np.uint8, count=count, offset=start)
+        start = 2 * leads * shape.samples * column.offset  # a sliced column starts somewhere in its buffer
         gain_NC, baseline_NC = (per_record(table.column(name), leads) for name in ("gain", "baseline"))
-        return cls(flat.reshape(len(column), leads, 2 * shape.samples), gain_NC, baseline_NC)
+        return cls(pa.BufferReader(column.buffers()[1]), start, gain_NC, baseline_NC)
 
 
 def decode(table: pa.Table, shape: Shape, pick_NK: NDArray[np.int64] | None = None) -> Stored:
@@ -116,13 +116,22 @@ def decode_into(
 
     pick_NK: of each record only these leads, as positions in those stored, in this order. Invalid samples (a lead that has many was
     quarantined) are interpolated linearly within their lead and rounded to a raw unit; at the ends they take the nearest valid value.
+    OSError: the source ends before its records do.
     """
     found.gain_NK[at_N] = encoded.gain_NC[rows_N[:, None], pick_NK]
     found.baseline_NK[at_N] = encoded.baseline_NC[rows_N[:, None], pick_NK]
-    for at, row, pick_K in zip(at_N, rows_N, pick_NK, strict=True):
-        # Record by record: what was written is still in the processor's cache when it is searched.
-        raw_KT = found.raw_NKT[at]
-        np.take(encoded.bytes_NCB[row], pick_K, axis=0, out=raw_KT.view(np.uint8), mode="clip")
+    leads, samples = encoded.gain_NC.shape[1], found.raw_NKT.shape[2]
+    begin_NK = encoded.start + 2 * samples * (leads * rows_N[:, None] + pick_NK)
+    together_N = (np.diff(pick_NK, axis=1) == 1).all(axis=1)
+    seek, read_into = encoded.source.seek, encoded.source.readinto  # type: ignore[union-attr]
+    # Record by record: what was written is still in the processor's cache when it is searched.
+    for at, begin_K, together in zip(at_N.tolist(), begin_NK.tolist(), together_N.tolist(), strict=True):
+        raw_KT, read = found.raw_NKT[at], 0
+        for begin, into in [(begin_K[0], raw_KT)] if together else zip(begin_K, raw_KT, strict=True):
+            seek(begin)
+            read += read_into(into)
+        if read != raw_KT.nbytes:
+            raise OSError("it ends within its records")
         # Almost no record has an invalid sample, and INVALID_SAMPLE is the smallest int16: the minimum tells.
         if raw_KT.min() == INVALID_SAMPLE:
             _interpolate(raw_KT)

@@ -37,9 +37,8 @@ class Origin:
                 f"{folder} was made by an older clef_ray (schema version {manifest.schema_version}, without the recordings' signatures): "
                 "training reads it, but to merge or split it ingest it again"
             )
-        manifest.verify(
-            folder
-        )  # what is made of a damaged part would look sound: it gets a digest of its own
+        # What is made of a damaged part would look sound: it gets a digest of its own.
+        manifest.verify(folder)
         return cls(store, manifest, census(store, manifest.parts))
 
     def told(self, kept_N: NDArray[np.bool_]) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def _require_folder(dataset: Dataset) -> None:
 
 
 def _parquet(table: pa.Table) -> pa.Buffer:
-    """Plain pages, one per column and row group: the signals then lie in the file as they lie in memory, and page.py reads them there.
+    """Plain pages, one per column and row group: the signals then lie in the file as they lie in memory, and groups.py reads them there.
 
     There is nothing to gain from a dictionary of signals.
     """

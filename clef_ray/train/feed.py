@@ -51,14 +51,27 @@ class ResidentFeed:
         self, plan: ReadPlan, epochs: range, rank: int, world_size: int, choose: Choice
     ) -> Iterator[Batch]:
         for epoch in epochs:
-            for rows in plan.slices(epoch, rank, world_size):
-                yield self.batch(epoch, rows, choose)
+            rows_Sb = np.stack(list(plan.slices(epoch, rank, world_size)))
+            # Drawn for the whole epoch: that costs little more than for one batch, where it takes longer than reading the samples.
+            lead_R2, start_R = self._drawn(epoch, rows_Sb.ravel(), choose)
+            drawn = lead_R2.reshape(*rows_Sb.shape, 2), start_R.reshape(rows_Sb.shape)
+            for rows, lead_b2, start_b in zip(rows_Sb, *drawn, strict=True):
+                yield self._batch(rows, lead_b2, start_b, choose)
 
     def batch(self, epoch: int, rows: NDArray[np.int64], choose: Choice) -> Batch:
         """The records at positions `rows`."""
-        samples = self.signals.raw_NKT.shape[-1]
-        at = (rows[:, None], lead_b2 := choose.lead(epoch, rows))
-        start_b1, width = choose.start(epoch, rows, samples)[:, None], window(choose.signals, samples)
+        return self._batch(rows, *self._drawn(epoch, rows, choose), choose)
+
+    def _drawn(
+        self, epoch: int, rows: NDArray[np.int64], choose: Choice
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return choose.lead(epoch, rows), choose.start(epoch, rows, self.signals.raw_NKT.shape[-1])
+
+    def _batch(
+        self, rows: NDArray[np.int64], lead_b2: NDArray[np.int64], start_b: NDArray[np.int64], choose: Choice
+    ) -> Batch:
+        at, start_b1 = (rows[:, None], lead_b2), start_b[:, None]
+        width = window(choose.signals, self.signals.raw_NKT.shape[-1])
         if self._raw_NCT is None:
             raw_b2T = torch.from_numpy(
                 sliding_window_view(self.signals.raw_NKT, width, axis=-1)[*at, start_b1]

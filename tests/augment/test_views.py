@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from recordings import batch_of, ecg_like, noise, one_lead
+from plain_views import plain_views
+from recordings import CPU, batch_of, ecg_like, noise, one_lead
 
-from clef_ray.augment import preprocess, two_views, views
+from clef_ray.augment import Noise, NoiseBank, preprocess, two_views, views
 from clef_ray.config import Signals, Views
 
 QUIET = Views(lead="I", noise_mv=0.0, mask_probability=0.0)
@@ -17,8 +18,55 @@ SIGNALS = Signals(fs=100)
 def test_a_view_without_augmentation_is_what_evaluation_sees():
     batch = one_lead(ecg_like(6, 1000, 100))
     found = two_views(batch, 0, 0, SIGNALS, QUIET, noise(SIGNALS))
-    expected = preprocess(batch.millivolts(0), SIGNALS)
+    expected = preprocess(batch.raw_b2T[:, 0].float() / 1000, SIGNALS)
     assert torch.allclose(found, expected.repeat(2, 1), atol=1e-4)
+
+
+def bank() -> NoiseBank:
+    """Two kinds of noise on three leads, of 7 s, far from zero."""
+    noise_KCL = np.random.default_rng(1).normal(50, 3, size=(2, 3, 1750)).astype(np.float32)
+    return NoiseBank(("electrode", "motion"), ("I", "II", "V1"), 250.0, noise_KCL)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        Views(),
+        Views(mask_probability=1.0, mask_share=(0.0, 0.99)),
+        Views(noise_mv=0.0, mask_probability=1.0, mask_share=(0.3, 0.3)),
+        Views(mask_probability=0.0),
+    ],
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_views_are_those_made_slowly_one_after_the_other(monkeypatch, recorded, chosen, threads):
+    """In float64 by NumPy and SciPy. Every sample, in units of the view's standard deviation."""
+    monkeypatch.setattr(views, "_AT_ONCE", 8)
+    rng, signals = np.random.default_rng(0), Signals(fs=250, seconds=5)
+    lead = rng.integers(3, size=(21, 2))
+    lead[::2, 1] = lead[::2, 0]
+    x = rng.normal(size=(21, 3, 1250)).cumsum(axis=2) / 10 + rng.normal(size=(21, 3, 1250))
+    x = torch.from_numpy(x[np.arange(21)[:, None], lead].astype(np.float32))
+    batch = batch_of(x, rng.permutation(1000)[:21].tolist(), lead.tolist())
+    batch = replace(batch, baseline_b2=batch.baseline_b2 + 300)
+    given = Noise.of(bank() if recorded else None, signals, ("I", "II", "V1"), CPU)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    found = two_views(batch, 3, 4, signals, chosen, given).numpy()
+    torch.set_num_threads(before)
+    expected = plain_views(batch, 3, 4, signals, chosen, given)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_threads_change_no_bit():
+    batch, given = one_lead(ecg_like(70, 1000, 100)), noise(SIGNALS)
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        found.append(two_views(batch, 1, 2, SIGNALS, Views(lead="I"), given))
+    torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
 
 
 def test_a_view_depends_on_key_and_record_not_on_the_batch(monkeypatch):
@@ -58,7 +106,6 @@ def test_gain_and_baseline_are_undone():
     )
     found = [two_views(b, 0, 0, SIGNALS, Views(lead="I"), noise(SIGNALS)) for b in (batch, other)]
     assert torch.allclose(found[0], found[1], atol=0.02), "one unit is 2 uV"
-    assert torch.equal(batch.millivolts(1), (batch.raw_b2T[:, 1].float() / 1000))
 
 
 def test_the_batch_is_never_changed():

@@ -93,7 +93,8 @@ def test_killed_at_every_write_it_ends_with_the_same_bytes(processes, whole, tmp
 def test_killed_at_any_time_and_again_it_ends_with_the_same_bytes(processes, whole, tmp_path):
     chance, killed = random.Random(0), 0
     for _ in range(40):
-        process = processes.Process(target=ingest, args=(tmp_path / "out", 0.004))
+        # 8 records of 0.02 s last longer than the longest wait: the first process is always killed, however fast the machine.
+        process = processes.Process(target=ingest, args=(tmp_path / "out", 0.02))
         process.start()
         process.join(chance.uniform(0.02, 0.15))
         process.kill()

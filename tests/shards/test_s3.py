@@ -10,7 +10,7 @@ from toy import toy
 
 from clef_ray.cli import main
 from clef_ray.errors import DataError, StorageError
-from clef_ray.shards import Manifest, ingest_local, load_corpus, read_rows, read_table
+from clef_ray.shards import Manifest, groups, ingest_local, load_corpus, read_rows, read_table
 from clef_ray.shards.split import split
 from clef_ray.shards.verify import problems
 from clef_ray.store import Store
@@ -64,6 +64,15 @@ def test_everything_is_read_from_the_store_as_from_a_disk(shards):
     np.testing.assert_array_equal(
         read_rows(remote, rows, 50, ("V1",)).millivolts(), read_rows(local, rows, 50, ("V1",)).millivolts()
     )
+
+
+def test_samples_are_read_from_the_store_where_they_lie(shards, monkeypatch):
+    """Not through Parquet's reader; of any records and leads as from a disk."""
+    monkeypatch.setattr(groups.Encoded, "of_table", None)
+    rows, pick = np.array([11, 0, 5, 0]), np.array([[1, 0], [0, 1], [1, 1], [2, 0]])
+    read = [read_rows(str(where), rows, 100, ("V1", "I", "II"), pick) for where in shards]
+    np.testing.assert_array_equal(read[0].raw_NKT, read[1].raw_NKT)
+    np.testing.assert_array_equal(read[0].gain_NK, read[1].gain_NK)
 
 
 def test_a_second_start_verifies_and_a_lost_part_is_made_again(address):
