@@ -68,7 +68,8 @@ def test_only_what_it_was_fitted_on_is_learned(policy):
         others = people(seed=seed)
         together = fitted({name: np.append(x, nobody[name]) for name, x in others.items()})
         for name in ALL:
-            np.testing.assert_array_equal(together[name][-1:], alone[name])
+            # A product of one row and of many may round differently.
+            np.testing.assert_allclose(together[name][-1:], alone[name], rtol=1e-12)
     if policy in LEARNERS:
         elsewhere = fit(policy, people(seed=3), ALL)(nobody)
         assert elsewhere["sbp"] != alone["sbp"], "and it is learned indeed"
