@@ -12,6 +12,7 @@ import scipy.io
 from numpy.typing import NDArray
 
 from clef_ray.datasets import LEADS, lead_name
+from clef_ray.datasets._mat import NO_MATLAB
 from clef_ray.errors import ConfigError, DataError, StorageError
 from clef_ray.registry import unknown
 from clef_ray.signal.filters import resample
@@ -135,7 +136,7 @@ def read_bank(file: str, fs: float | None = None) -> NoiseBank:
 def _from_mat(path: Path, fs: float | None) -> NoiseBank:
     try:
         held = scipy.io.loadmat(path, variable_names=list(_MAT))
-    except (ValueError, TypeError, OSError, NotImplementedError) as error:
+    except NO_MATLAB as error:
         raise DataError(f"{path}: cannot be read as a MATLAB file before version 7.3: {error}") from error
     if absent := [name for name in _MAT if name not in held]:
         raise DataError(f"{path}: lacks {', '.join(absent)}; DATA_noises_real.mat has {', '.join(_MAT)}")

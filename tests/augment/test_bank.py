@@ -131,3 +131,11 @@ def test_the_verb_says_what_to_set(tmp_path, capsys):
     assert main(wanted) == 2
     assert made.stem in capsys.readouterr().err, "told before anything is made"
     assert not (tmp_path / "s" / "shards").exists()
+
+
+@pytest.mark.parametrize("kept", [0, 60, 130, 200, -1])
+def test_a_matlab_file_that_is_cut_off_anywhere_is_named(tmp_path, kept):
+    scipy.io.savemat(tmp_path / "whole.mat", {"baseline_wander": np.zeros((15, 300))}, do_compression=True)
+    (tmp_path / "cut.mat").write_bytes((tmp_path / "whole.mat").read_bytes()[:kept])
+    with pytest.raises(DataError, match=r"cut\.mat: cannot be read"):
+        read_bank(str(tmp_path / "cut.mat"))
