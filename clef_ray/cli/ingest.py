@@ -2,9 +2,10 @@
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from clef_ray.cli.options import pairs
 from clef_ray.config import from_dict
 from clef_ray.errors import ConfigError
 from clef_ray.registry import DATASETS
@@ -60,17 +61,6 @@ def told(arguments: argparse.Namespace) -> tuple[Quality, Filters]:
         from_dict(Quality, pairs("--quality", arguments.quality, "amplitude_mv=30"), "quality"),
         from_dict(Filters, pairs("--filters", arguments.filters, "notch=50"), "filters"),
     )
-
-
-def pairs(option: str, texts: Sequence[str], example: str) -> dict[str, str]:
-    """A repeated `OPTION KEY=VALUE` as a mapping, in order."""
-    found = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"{option} {text}: give KEY=VALUE, e.g. {option} {example}")
-        found[key.strip()] = value.strip()
-    return found
 
 
 def _ingest(

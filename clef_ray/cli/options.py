@@ -118,12 +118,17 @@ def add_options(parser: "Parser") -> None:
     )
 
 
-def settings_of(pairs: Sequence[str]) -> dict[str, str]:
+def settings_of(texts: Sequence[str]) -> dict[str, str]:
     """`--set key=value` as a mapping, in order."""
-    settings = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
+    return pairs("--set", texts, "optimiser.epochs=50")
+
+
+def pairs(option: str, texts: Sequence[str], example: str) -> dict[str, str]:
+    """A repeated `OPTION KEY=VALUE` as a mapping, in order. ConfigError, with the example, where there is no `=`."""
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
         if not equals:
-            raise ConfigError(f"--set {pair}: give KEY=VALUE, e.g. --set optimiser.epochs=50")
-        settings[key.strip()] = value.strip()
-    return settings
+            raise ConfigError(f"{option} {text}: give KEY=VALUE, e.g. {option} {example}")
+        found[key.strip()] = value.strip()
+    return found

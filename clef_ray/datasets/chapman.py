@@ -130,7 +130,7 @@ class Chapman:
         return {
             "fs": self.fs,
             "samples": self.samples,
-            "split": {file: digest(path) for file, path in self._split_files().items()},
+            "split": {path.name: digest(path) for path in self._split_files().values()},
             **self._outside_the_split(),
             "headers": self._comments.digest,
             **left_out(self._comments, _VOCABULARIES),
@@ -145,15 +145,16 @@ class Chapman:
         return read_wfdb(self.root / str(row["file"]))
 
     def _split_files(self) -> dict[str, Path]:
+        """Part -> its file; none without a split."""
         if self._split is None:
             return {}
-        return {f"chapman_{part}.csv": self._split / f"chapman_{part}.csv" for part in _PARTS}
+        return {part: self._split / f"chapman_{part}.csv" for part in _PARTS}
 
     @cached_property
     def _parts(self) -> dict[str, str]:
         """Record -> its part of the split."""
         named: dict[str, str] = {}
-        for part, path in zip(_PARTS, self._split_files().values(), strict=False):
+        for part, path in self._split_files().items():
             records = [Path(str(file)).stem for file in read_csv(path, ["ecg_path"])["ecg_path"]]
             if twice := len(records) - len(set(records) - named.keys()):
                 raise DataError(f"{path}: {twice} rows name a record that the split already has")

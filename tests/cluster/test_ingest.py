@@ -56,8 +56,8 @@ def test_wrong_options_are_refused_before_anything_starts(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_relative_paths_count_from_the_driver_and_not_from_the_worker(tmp_path, monkeypatch):
-    write_ptbxl(tmp_path / "in", n=4)
+def work_elsewhere(tmp_path, monkeypatch):
+    """The driver is in tmp_path, and a task in tmp_path/worker."""
     (tmp_path / "worker").mkdir()
     monkeypatch.chdir(tmp_path)
 
@@ -68,6 +68,11 @@ def test_relative_paths_count_from_the_driver_and_not_from_the_worker(tmp_path, 
         os.chdir(tmp_path)
 
     monkeypatch.setattr(module, "_write_parts", elsewhere)
+
+
+def test_relative_paths_count_from_the_driver_and_not_from_the_worker(tmp_path, monkeypatch):
+    write_ptbxl(tmp_path / "in", n=4)
+    work_elsewhere(tmp_path, monkeypatch)
     assert ingest("ptbxl", {"root": "in"}, "out").records == 4
     assert len(load_corpus("out", 100).table) == 4
     assert list(Path("worker").iterdir()) == []
@@ -76,17 +81,8 @@ def test_relative_paths_count_from_the_driver_and_not_from_the_worker(tmp_path, 
 def test_a_map_names_its_own_root(tmp_path, monkeypatch):
     """`ingest generic --map sub/my.yaml`: an option root that is not given is not the working folder."""
     (tmp_path / "sub").mkdir()
-    (tmp_path / "worker").mkdir()
     np.save(tmp_path / "sub" / "one.npy", np.random.default_rng(1).normal(0, 0.1, (2, 5000)))
     (tmp_path / "sub" / "my.yaml").write_text("record: '*.npy'\nformat: npy\nleads: [I, II]\nrate: 500\n")
-    monkeypatch.chdir(tmp_path)
-
-    def elsewhere(plan, files, task, progress):
-        os.chdir(tmp_path / "worker")
-        for file in files:
-            assert task({"file": file, "rows": pickle.dumps(plan.rows(file))})["error"] == b""
-        os.chdir(tmp_path)
-
-    monkeypatch.setattr(module, "_write_parts", elsewhere)
+    work_elsewhere(tmp_path, monkeypatch)
     with pytest.warns(UserWarning, match="no `patient` column"):
         assert ingest("generic", {"map": "sub/my.yaml"}, "out").records == 1
