@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from clef_ray.config import (
     EVALUATION_VERSION,
     Run,
     Spec,
     SplitName,
+    evaluation_fingerprint,
     fingerprint,
     flatten,
     split_identity,
@@ -24,7 +25,7 @@ from clef_ray.datasets import LEADS
 from clef_ray.errors import ConfigError
 from clef_ray.evaluate.inputs import OFFICIAL
 from clef_ray.evaluate.run import TaskResult
-from clef_ray.registry import LOSSES, METHODS, SCORES, unknown
+from clef_ray.registry import LOSSES, METHODS, SCORES, TASKS, unknown
 from clef_ray.settings import apply
 
 #: Minutes on two cores. The experiments share it, so that an arm that several of them have is trained once.
@@ -71,6 +72,7 @@ class Ablation:
     empty where arms are categories. more: further arms, which run only when they are asked for. tasks: `name` or `name:option=value`.
     headline: the metrics of the table, in order; the first one decides the answer. settings: common to all arms; smoke: on top of them
     for --smoke. larger: arguments of the same command at a larger budget. The last five are the embedded budget's unless they are given.
+    targets: further corpora that every encoder is judged on: name -> data as `--data` takes it.
 
     Raises ConfigError where two arms have one name, or base or an arm's `against` names none.
     """
@@ -88,6 +90,7 @@ class Ablation:
     settings: Mapping[str, Any] = field(default_factory=lambda: dict(EMBEDDED_BUDGET))
     smoke: Mapping[str, Any] = field(default_factory=lambda: dict(SMOKE_BUDGET))
     larger: str = LARGER_BUDGET
+    targets: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.every]
@@ -132,7 +135,7 @@ class Outcome:
     """What came of one trial.
 
     state: COMPLETE: everything is there; FAILED: why stands in reason; PRUNED: stopped early, so history and no results, and reason
-    names the rule. results: task name -> its result; history: one mapping per epoch (`epoch`, `loss`, `lr`, ...); seconds: `pretrain`, `evaluate`,
+    names the rule. results: a task's key (`Asked`) -> its result; history: one mapping per epoch (`epoch`, `loss`, `lr`, ...); seconds: `pretrain`, `evaluate`,
     `wall`; shared_with: the trial ("arm seed") that trained this run, when another one did; reason: why it failed or was stopped; lost: it FAILED for no fault of its
     own (a process, a node or the storage went away), so that the same command may do better.
     """
@@ -157,13 +160,51 @@ class Outcome:
         return merged
 
 
+class Asked(NamedTuple):
+    """One task on one corpus. key: what its metrics' names begin with; target: the corpus, empty for that of pretraining; file: where a run
+    keeps the result.
+    """
+
+    key: str
+    target: str
+    task: Spec
+    file: str
+
+
+@dataclass(frozen=True)
+class Judging:
+    """By what encoders are judged.
+
+    tasks: asked of every corpus; data: the fingerprint of the corpus of pretraining; targets: further corpora, (name, fingerprint) each; split:
+    whom they are judged on.
+    """
+
+    tasks: tuple[Spec, ...]
+    data: str
+    targets: tuple[tuple[str, str], ...] = ()
+    split: SplitName = "official"
+
+    def asked(self, run: Run) -> list[Asked]:
+        """Every question to the run's encoder: all tasks on its own corpus, then on each target."""
+        found = []
+        for target, data in (("", self.data), *self.targets):
+            for task in self.tasks:
+                prefix: str = task.build(TASKS).prefix
+                name = evaluation_fingerprint(run, task, data, self.split)
+                found.append(
+                    Asked(f"{target}/{prefix}" if target else prefix, target, task, f"evaluate/{name}.npz")
+                )
+        return found
+
+
 @dataclass(frozen=True)
 class Plan:
     """An ablation made concrete: its trials in order, its task Specs, the data's fingerprint.
 
     smoke: whether it is the minimal version; data_name: the data as the user named them. Both are for the reader, not part of the identity.
     identity: the fingerprint of a plan that grows (a sweep, whose trials are not known beforehand); empty: it is computed from the trials.
-    split: what its encoders are judged on: the test patients, or the patients for choosing (`evaluate.inputs.SPLITS`).
+    split: what its encoders are judged on: the test patients, or the patients for choosing (`evaluate.inputs.SPLITS`). targets: the
+    further corpora they are judged on, (name, fingerprint) each.
     """
 
     ablation: Ablation
@@ -174,6 +215,12 @@ class Plan:
     data_name: str = "synthetic"
     identity: str = ""
     split: SplitName = "official"
+    targets: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def judging(self) -> Judging:
+        """By what its encoders are judged."""
+        return Judging(self.tasks, self.data, self.targets, self.split)
 
     def unique(self) -> list[Trial]:
         """One trial per distinct run, the first that asks for it."""
@@ -182,10 +229,11 @@ class Plan:
             seen.setdefault(trial.run.fingerprint(), trial)
         return list(seen.values())
 
-    def on(self, data: str, data_name: str = "synthetic") -> "Plan":
-        """The same plan on other data: their fingerprint, and what the user calls them."""
+    def on(self, data: str, data_name: str = "synthetic", targets: Mapping[str, str] | None = None) -> "Plan":
+        """The same plan on other data: their fingerprint, and what the user calls them. targets: name -> fingerprint."""
         trials = tuple(replace(t, run=replace(t.run, data=data)) for t in self.trials)
-        return replace(self, trials=trials, data=data, data_name=data_name)
+        judged = tuple(sorted((targets or {}).items()))
+        return replace(self, trials=trials, data=data, data_name=data_name, targets=judged)
 
     def fingerprint(self) -> str:
         """The identity of the whole comparison: its MLflow parent run is found by it."""
@@ -198,6 +246,7 @@ class Plan:
                 "runs": runs,
                 "tasks": [t.to_dict() for t in self.tasks],
                 "evaluation": EVALUATION_VERSION,
+                **({"targets": [list(t) for t in self.targets]} if self.targets else {}),
                 **split_identity(self.split),
             }
         )
@@ -248,7 +297,7 @@ def plan(
     for trial in {t.arm.name: t for t in trials}.values():  # the seed changes nothing that can be wrong
         check(trial)
     tasks = tuple(task_spec(t) for t in ablation.tasks)
-    if len({t.name for t in tasks}) < len(tasks):
+    if len({t.build(TASKS).prefix for t in tasks}) < len(tasks):
         raise ConfigError(
             f"{ablation.name}: a task is listed twice; its metrics would overwrite each other. Tasks: {', '.join(ablation.tasks)}"
         )

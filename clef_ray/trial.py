@@ -6,25 +6,25 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clef_ray.ablation import Outcome, Trial
-from clef_ray.augment import NoiseBank, window
-from clef_ray.config import Run, Spec, SplitName, evaluation_fingerprint
-from clef_ray.datasets import covariates_of
+from clef_ray.ablation import Judging, Outcome, Trial
+from clef_ray.augment import NoiseBank
+from clef_ray.config import Run, Spec, SplitName
 from clef_ray.distributed import Context, LocalContext
 from clef_ray.errors import DataError
 from clef_ray.evaluate.embedder import Embedder
+from clef_ray.evaluate.features import Features
 from clef_ray.evaluate.inputs import SPLITS
 from clef_ray.evaluate.monitor import Monitor, Read, reader
+from clef_ray.evaluate.problem import Material
 from clef_ray.evaluate.run import TaskResult, run_task
-from clef_ray.registry import METHODS, SCORES, TASKS
-from clef_ray.scores import fit, risk
+from clef_ray.registry import METHODS, TASKS
 from clef_ray.shards import Corpus
 from clef_ray.store import Store
 from clef_ray.train.feed import Feed, resident
@@ -41,9 +41,6 @@ from clef_ray.train.subjects import read_plan, subjects, training_rows
 
 #: Beside pretrain.json, since a run may be evaluated again, or stopped before there is one.
 SECONDS = "seconds.json"
-
-#: Records that are in mV at once while embeddings are made.
-AT_ONCE = 1024
 
 Listen = Callable[[dict[str, float]], None]
 
@@ -131,49 +128,45 @@ def pretrain_here(
 
 def evaluate(
     run: Run,
-    tasks: Sequence[Spec],
-    corpus: Corpus,
+    judging: Judging,
+    home: Corpus,
     store: Store,
+    targets: Mapping[str, Corpus] | None = None,
     device: str = "auto",
-    split: SplitName = "official",
 ) -> dict[str, TaskResult]:
-    """Every task's result on the split's test patients; tasks whose result is stored are read, not run.
+    """Every task's result, on the corpus of pretraining and on each target, by the key of its metrics; what is stored is read, not run.
 
-    ConfigError where pretraining saw patients of the same data that the split judges on; DataError where a task has to be run and the
-    encoder has been freed.
+    home, targets: the corpora that `judging` names. ConfigError where pretraining saw patients of the same data that the split judges on;
+    DataError where a task has to be run and the encoder has been freed.
     """
-    if run.data == corpus.manifest.fingerprint and METHODS.get(run.method.name).trains:
-        SPLITS[split].refuse_seen(run.train_folds)
+    if run.data == home.manifest.fingerprint and METHODS.get(run.method.name).trains:
+        SPLITS[judging.split].refuse_seen(run.train_folds)
+    corpora = {"": home, **(targets or {})}
     results: dict[str, TaskResult] = {}
-    features: dict[str, NDArray[np.float32]] = {}
-    for spec in tasks:
-        name = f"evaluate/{evaluation_fingerprint(run, spec, corpus.manifest.fingerprint, split)}.npz"
-        if store.exists(name):
-            results[spec.name] = TaskResult.from_bytes(store.read_bytes(name))
+    materials: dict[str, Material] = {}
+    for asked in judging.asked(run):
+        if store.exists(asked.file):
+            results[asked.key] = TaskResult.from_bytes(store.read_bytes(asked.file))
             continue
-        task = spec.build(TASKS)
-        if task.lead not in corpus.leads:
-            raise DataError(
-                f"task {spec.name!r} needs lead {task.lead}; the shards hold {', '.join(corpus.leads)}"
-            )
-        _require_encoder(run, spec, store)
-        if task.lead not in features:
-            features[task.lead] = _features(Embedder.load(store.path(), device), corpus, task.lead)
-        risk_N, age_sex_risk_N = _task_risks(task, corpus.table)
-        manifest = corpus.manifest
-        result = run_task(
-            task,
-            features[task.lead],
-            corpus.table,
-            manifest.label_sets,
-            manifest.headline,
-            risk_N,
-            age_sex_risk_N=age_sex_risk_N,
-            split=SPLITS[split],
-        )
-        store.write_bytes(name, result.to_bytes())
-        results[spec.name] = result
+        if not materials:
+            _require_encoder(run, asked.task, store)
+            materials = _materials(Embedder.load(store.path(), device), corpora, judging.split)
+        result = run_task(asked.task.build(TASKS), materials[asked.target])
+        result = result.prefixed(asked.target) if asked.target else result
+        store.write_bytes(asked.file, result.to_bytes())
+        results[asked.key] = result
     return results
+
+
+def _materials(encoder: Embedder, corpora: Mapping[str, Corpus], split: SplitName) -> dict[str, Material]:
+    """What each corpus gives a task to work with; "" is the one of pretraining."""
+    home: Material | None = None
+    materials = {}
+    for name, corpus in corpora.items():
+        features = Features(encoder, corpus)
+        materials[name] = Material(corpus.table, corpus.manifest, features, features, home, SPLITS[split])
+        home = home or materials[name]
+    return materials
 
 
 def _require_encoder(run: Run, spec: Spec, store: Store) -> None:
@@ -185,49 +178,16 @@ def _require_encoder(run: Run, spec: Spec, store: Store) -> None:
         )
 
 
-def _features(encoder: Embedder, corpus: Corpus, lead: str) -> NDArray[np.float32]:
-    """Embeddings [N, D] of every record's first window. Only some records are in mV at any time."""
-    width = window(encoder.run.signals, corpus.signals.raw_NKT.shape[-1])
-    rows_N = np.arange(len(corpus.table))
-    return np.concatenate(
-        [
-            encoder.features(corpus.millivolts(rows_N[n : n + AT_ONCE], lead)[:, :width])
-            for n in range(0, len(rows_N), AT_ONCE)
-        ]
-    )
-
-
-def _task_risks(
-    task: Any, table: pd.DataFrame
-) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
-    """The score a zero-shot task correlates with, and the same from age and sex alone, each [N] in %; None for other tasks.
-
-    Missing fields other than age and sex stand at their centre; in the second all of them are missing.
-    """
-    if task.kind != "zeroshot":
-        return None, None
-    score, covariates = SCORES.get(task.score)(), covariates_of(table)
-    age_sex = {
-        name: value_N if name in ("age", "sex") else np.full_like(value_N, np.nan)
-        for name, value_N in covariates.items()
-    }
-    patient_N, fill = table["patient"].to_numpy(dtype=str), fit("centre", covariates, score.fields)
-    return risk(score, covariates, patient_N, fill).value_N, risk(score, age_sex, patient_N, fill).value_N
-
-
-def load_outcome(
-    trial: Trial, tasks: Sequence[Spec], data: str, storage: str, split: SplitName = "official"
-) -> Outcome | None:
-    """A finished trial from the store, or None where its pretraining or a task is missing."""
+def load_outcome(trial: Trial, judging: Judging, storage: str) -> Outcome | None:
+    """A finished trial from the store, or None where its pretraining or a result is missing."""
     store = run_store(storage, trial.run)
     if not complete(store):
         return None
     results: dict[str, TaskResult] = {}
-    for spec in tasks:
-        name = f"evaluate/{evaluation_fingerprint(trial.run, spec, data, split)}.npz"
-        if not store.exists(name):
+    for asked in judging.asked(trial.run):
+        if not store.exists(asked.file):
             return None
-        results[spec.name] = TaskResult.from_bytes(store.read_bytes(name))
+        results[asked.key] = TaskResult.from_bytes(store.read_bytes(asked.file))
     record = record_of(store)
     return Outcome(
         trial,

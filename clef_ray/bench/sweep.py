@@ -155,7 +155,7 @@ def plain_trials(share: Sequence[Trial], concrete: Plan, folder: str, storage: s
     for trial in share:
         begin, store = time.perf_counter(), run_store(storage, trial.run)
         pretrain_here(trial.run, corpus, store, device="cpu")
-        evaluate(trial.run, concrete.tasks, corpus, store, device="cpu")
+        evaluate(trial.run, concrete.judging, corpus, store, device="cpu")
         seconds.append(time.perf_counter() - begin)
     return seconds
 

@@ -63,9 +63,11 @@ def pretrain(arguments: argparse.Namespace) -> int:
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
+    from clef_ray.ablation import Judging
     from clef_ray.config import task_spec
     from clef_ray.evaluate.embedder import Embedder
-    from clef_ray.shards import load_corpus
+    from clef_ray.evaluate.features import task_leads
+    from clef_ray.shards import Manifest, load_corpus
     from clef_ray.store import Store
     from clef_ray.trial import evaluate as evaluate_run
 
@@ -73,9 +75,12 @@ def evaluate(arguments: argparse.Namespace) -> int:
     folder = _newest_run(arguments.storage) if arguments.run == "latest" else arguments.run
     folder = folder.removesuffix("/encoder.pt")
     run = Embedder.load(folder, "cpu").run
-    leads = tuple(dict.fromkeys(str(dict(task.options)["lead"]) for task in tasks))
-    corpus = load_corpus(_plain_folder(arguments, run.signals.fs), run.signals.fs, leads)
-    results = evaluate_run(run, tasks, corpus, Store(folder), arguments.device)
+    shards = _plain_folder(arguments, run.signals.fs)
+    manifest = Manifest.load(shards)
+    leads = task_leads(tasks, manifest.leads) or manifest.leads[:1]
+    judging = Judging(tuple(tasks), manifest.fingerprint)
+    corpus = load_corpus(shards, run.signals.fs, leads)
+    results = evaluate_run(run, judging, corpus, Store(folder), device=arguments.device)
     if arguments.json:
         found = {n: e.value for r in results.values() for n, e in r.estimates.items()}
         found |= {n: value for r in results.values() for n, value in r.extras.items()}

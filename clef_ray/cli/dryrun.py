@@ -19,9 +19,10 @@ from clef_ray.cli.data import find
 from clef_ray.cli.launch import data_of, request_of
 from clef_ray.cluster.capacity import Request, check
 from clef_ray.cluster.stream import reading
-from clef_ray.cluster.sweep import task_leads, training_leads
+from clef_ray.cluster.sweep import training_leads
 from clef_ray.config import Run, Spec
 from clef_ray.distributed import LocalContext
+from clef_ray.evaluate.features import task_leads
 from clef_ray.search import Configuration, Search, Stopping, name_of
 from clef_ray.shards import Manifest, Stored, read_table
 from clef_ray.shards.manifest import MANIFEST
@@ -215,7 +216,14 @@ def _reading(data: _Data, runs: Sequence[Run], tasks: Sequence[Spec]) -> str:
     return reading(data.shape, len(data.table), fs, seen, judged).line
 
 
-def show(draft: Plan, data: str, storage: str, request: Request, console: Console) -> int:
+def show(
+    draft: Plan,
+    data: str,
+    storage: str,
+    request: Request,
+    console: Console,
+    targets: Mapping[str, str] | None = None,
+) -> int:
     """Print arms x seeds, distinct runs, what is finished, capacity and an estimate. CapacityError where one trial does not fit."""
     run = draft.trials[0].run
     unique = draft.unique()
@@ -235,11 +243,13 @@ def show(draft: Plan, data: str, storage: str, request: Request, console: Consol
     for r in left:
         require_bank(r.views, storage)
     say(_reading(cohort, left, draft.tasks))
-    if cohort.fingerprint:
-        concrete = draft.on(cohort.fingerprint)
-        left = [
-            t.run for t in concrete.unique() if load_outcome(t, draft.tasks, concrete.data, storage) is None
-        ]
+    judged = {name: _data(named, run, storage) for name, named in (targets or {}).items()}
+    for name, target in judged.items():
+        say(target.line.replace("data:", f"also judged on {name}:", 1))
+    if cohort.fingerprint and all(target.fingerprint for target in judged.values()):
+        marks = {name: target.fingerprint for name, target in judged.items()}
+        concrete = draft.on(cohort.fingerprint, targets=marks)
+        left = [t.run for t in concrete.unique() if load_outcome(t, concrete.judging, storage) is None]
         say(f"{len(unique) - len(left)} trials are finished")
     room = check(request)
     say(

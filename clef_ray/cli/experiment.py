@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from clef_ray.ablation import Ablation, Outcome, Plan, Trial, plan
 from clef_ray.cli import Parser, guarded
-from clef_ray.cli.options import EXAMPLES, add_options, settings_of
+from clef_ray.cli.options import EXAMPLES, add_options, settings_of, targets_of
 from clef_ray.errors import ConfigError
 from clef_ray.search import Search
 
@@ -64,6 +64,10 @@ def run(declared: Ablation | Search, arguments: argparse.Namespace) -> int:
             raise ConfigError(
                 f"--arms: {declared.name} is a sweep and has none; use --configurations and --seeds"
             )
+        if arguments.target:
+            raise ConfigError(
+                f"--target: {declared.name} is a sweep, which chooses on its own data; judge its winner with `clef-ray evaluate`"
+            )
         return search(declared, arguments, Console())
     if arguments.configurations is not None:
         raise ConfigError(f"--configurations: {declared.name} is an ablation; choose arms with --arms")
@@ -76,18 +80,19 @@ def ablate(ablation: Ablation, arguments: argparse.Namespace, console: "Console"
     settings = settings_of(arguments.set)
     # Wrong names and values are found before anything starts; which data comes later.
     draft = plan(ablation, "", arms=arguments.arms, seeds=seeds, settings=settings, smoke=arguments.smoke)
-    runs = [t.run for t in draft.trials]
+    runs, targets = [t.run for t in draft.trials], targets_of(ablation.targets, arguments.target)
     if arguments.dry_run:
         from clef_ray.cli.dryrun import show
         from clef_ray.cli.launch import data_of, request_of
         from clef_ray.cluster.session import session
 
         with session(arguments.address):
-            return show(draft, data_of(arguments, runs), arguments.storage, request_of(arguments), console)
+            data, request = data_of(arguments, runs), request_of(arguments)
+            return show(draft, data, arguments.storage, request, console, targets)
     from clef_ray.cli.launch import launch
 
-    with launch(runs, arguments, console) as ready:
-        concrete = draft.on(ready.data, arguments.data)
+    with launch(runs, arguments, console, targets) as ready:
+        concrete = draft.on(ready.data, arguments.data, ready.target_data)
         return 1 if failures(conduct(concrete, ready).outcomes) else 0
 
 
@@ -125,6 +130,7 @@ def conduct(concrete: Plan, ready: "Launch") -> Conducted:
                 agenda=book,
                 retries=ready.arguments.retries,
                 known=known,
+                targets=ready.targets,
                 guard=record.guard,
                 say=record.display.tell,
             )

@@ -1,7 +1,7 @@
 """What every experiment needs before its first trial: data, Ray, storage, MLflow, all checked before anything is trained."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,13 +23,16 @@ from clef_ray.tracking.client import check as check_tracking
 
 @dataclass(frozen=True)
 class Launch:
-    """A running Ray with its data. folder: of the shards; data: their fingerprint; slots: how many trials fit at once."""
+    """A running Ray with its data. folder: of the shards; data: their fingerprint; targets: folders of the corpora that encoders are judged
+    on besides, by name; slots: how many trials fit at once.
+    """
 
     arguments: argparse.Namespace
     console: Console
     request: Request
     folder: str
     data: str
+    targets: Mapping[str, str]
     slots: int
     tracking: str
     study: str
@@ -44,6 +47,11 @@ class Launch:
         return {
             name: n * self.request.workers_per_trial for name, n in self.request.worker_resources().items()
         }
+
+    @property
+    def target_data(self) -> dict[str, str]:
+        """The targets' fingerprints."""
+        return {name: Manifest.load(folder).fingerprint for name, folder in self.targets.items()}
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
@@ -79,12 +87,21 @@ def smoke_data(runs: Sequence[Run]) -> str:
 
 
 @contextmanager
-def launch(runs: Sequence[Run], arguments: argparse.Namespace, console: Console) -> Iterator[Launch]:
-    """Everything ready for runs like these. What is wrong is told in the order of its price: names, folders, databases, Ray, capacity."""
+def launch(
+    runs: Sequence[Run],
+    arguments: argparse.Namespace,
+    console: Console,
+    targets: Mapping[str, str] | None = None,
+) -> Iterator[Launch]:
+    """Everything ready for runs like these. What is wrong is told in the order of its price: names, folders, databases, Ray, capacity.
+
+    targets: name -> data of the corpora that encoders are judged on besides.
+    """
     data, fs = data_of(arguments, runs), runs[0].signals.fs
-    ready = find(data, fs)
-    if isinstance(ready, Raw):
-        ready.build()  # a folder that lacks a table is told now, not after Ray's start
+    for named in (data, *(targets or {}).values()):
+        ready = find(named, fs)
+        if isinstance(ready, Raw):
+            ready.build()  # a folder that lacks a table is told now, not after Ray's start
     request, store = request_of(arguments), Store(arguments.storage)
     store.check_writable()
     tracking = arguments.tracking_uri or default_uri(store)
@@ -96,4 +113,5 @@ def launch(runs: Sequence[Run], arguments: argparse.Namespace, console: Console)
         require_shared(arguments.storage)
         folder = prepare(data, fs, arguments.storage, ingest)
         fingerprint = Manifest.load(folder).fingerprint
-        yield Launch(arguments, console, request, folder, fingerprint, slots, tracking, study)
+        folders = {name: prepare(d, fs, arguments.storage, ingest) for name, d in (targets or {}).items()}
+        yield Launch(arguments, console, request, folder, fingerprint, folders, slots, tracking, study)

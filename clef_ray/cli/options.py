@@ -1,7 +1,8 @@
 """The options of every experiment file."""
 
 import argparse
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clef_ray.cli import Parser
@@ -44,6 +45,13 @@ def add_options(parser: "Parser") -> None:
         default="synthetic",
         metavar="PATH|URI|NAME",
         help="shards, a dataset's folder, or NAME[:key=value,...] (default: synthetic)",
+    )
+    add(
+        "--target",
+        action="append",
+        default=[],
+        metavar="NAME=DATA",
+        help="judge every encoder on this corpus, too, which pretraining never sees; repeatable (default: the experiment's)",
     )
     add("--seeds", type=int, metavar="N", help="seeds 0..N-1 (default: the experiment's)")
     add(
@@ -121,6 +129,15 @@ def add_options(parser: "Parser") -> None:
 def settings_of(texts: Sequence[str]) -> dict[str, str]:
     """`--set key=value` as a mapping, in order."""
     return pairs("--set", texts, "optimiser.epochs=50")
+
+
+def targets_of(declared: Mapping[str, str], texts: Sequence[str]) -> dict[str, str]:
+    """`--target NAME=DATA` over what the experiment declares: name -> data. ConfigError for a name that cannot begin a metric's."""
+    found = {**declared, **pairs("--target", texts, "cinc2017=/data/cinc2017")}
+    for name in found:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            raise ConfigError(f"--target {name}: letters, digits, _, - and . make a name")
+    return found
 
 
 def pairs(option: str, texts: Sequence[str], example: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from clef_ray.ablation import Outcome, Plan, Trial
+from clef_ray.ablation import Judging, Outcome, Plan, Trial
 from clef_ray.augment import require_bank
 from clef_ray.cluster.agenda import Agenda, List, Watcher
 from clef_ray.cluster.bridge import Asker, Bridge, Ends, Judge
@@ -25,8 +25,9 @@ from clef_ray.cluster.interrupt import interruptible
 from clef_ray.cluster.sharing import Shared
 from clef_ray.cluster.stream import materialise, reading
 from clef_ray.cluster.trainer import Source, pretrain_in_group, pretrain_in_process
-from clef_ray.config import Run, Spec, SplitName
-from clef_ray.errors import ClefRayError, DataError
+from clef_ray.config import Run, Spec
+from clef_ray.errors import ClefRayError
+from clef_ray.evaluate.features import task_leads
 from clef_ray.lease import Leases
 from clef_ray.shards import Corpus, Manifest, load_corpus
 from clef_ray.store import Store
@@ -49,12 +50,12 @@ SMALL = 2_000
 class Work:
     """What every trial of a sweep shares; travels through the object store once."""
 
-    tasks: tuple[Spec, ...]
-    split: SplitName
+    judging: Judging
     storage: str
     request: Request
     source: Source
     corpus: Any  # ObjectRef[Corpus]
+    targets: Mapping[str, Any]  # name -> ObjectRef[Corpus]
 
 
 class Known:
@@ -67,7 +68,7 @@ class Known:
     def __call__(self, trial: Trial) -> Outcome | None:
         mark, plan = trial.run.fingerprint(), self._plan
         if mark not in self._found:
-            outcome = load_outcome(trial, plan.tasks, plan.data, self._storage, plan.split)
+            outcome = load_outcome(trial, plan.judging, self._storage)
             if outcome is None:
                 return None
             self._found[mark] = outcome
@@ -83,8 +84,9 @@ def _trial(config: Mapping[str, Any], work: Work) -> None:
         pretrain_in_group(run, work.source, work.storage, work.request)
     begin = time.perf_counter()
     corpus: Corpus = ray.get(work.corpus)
+    targets: dict[str, Corpus] = {name: ray.get(held) for name, held in work.targets.items()}
     store = run_store(work.storage, run)
-    evaluate(run, work.tasks, corpus, store, device=_device(work.request), split=work.split)
+    evaluate(run, work.judging, corpus, store, targets, device=_device(work.request))
     tune.report({"evaluate_seconds": time.perf_counter() - begin})
 
 
@@ -103,6 +105,7 @@ def run_sweep(
     specimens: Sequence[Run] = (),
     retries: int = 1,
     known: Known | None = None,
+    targets: Mapping[str, str] | None = None,
     guard: Callable[[], None] = lambda: None,
     say: Callable[[str], None] | None = None,
 ) -> list[Outcome]:
@@ -110,7 +113,7 @@ def run_sweep(
 
     agenda: what runs and when, the plan's unfinished trials where None; a trial that it names need not be in the plan, whose tasks, data
     and split judge it. specimens: runs that stand for all that the agenda may name, where the plan does not hold them: together they show
-    every lead. retries, guard: see `Bridge`. known: of this plan, where somebody has asked it before. say: told in words how the signals are read, and what is waited for.
+    every lead. targets: the folders of the plan's targets, by name. retries, guard: see `Bridge`. known: of this plan, where somebody has asked it before. say: told in words how the signals are read, and what is waited for.
     Raises CapacityError before anything starts when the cluster cannot hold one trial, StorageError when nothing can be written.
     A failed trial does not stop the others. KeyboardInterrupt leaves finished epochs in the store; the same call goes on.
     """
@@ -133,7 +136,7 @@ def run_sweep(
         if (first := bridge.draw()) is not None:
             runs = [first.run, *(t.run for t in missing), *specimens]
             at_once = check(request).concurrent
-            _tune(_work(plan, runs, folder, storage, request, say), bridge, at_once)
+            _tune(_work(plan, runs, folder, storage, request, targets or {}, say), bridge, at_once)
     return collect(plan, known, bridge.ended)
 
 
@@ -146,6 +149,7 @@ def _work(
     folder: str,
     storage: str,
     request: Request,
+    targets: Mapping[str, str],
     say: Callable[[str], None] | None,
 ) -> Work:
     rates = {r.signals.fs for r in runs}
@@ -164,7 +168,14 @@ def _work(
     source = (
         Source(folder, fs, how.leads, corpus) if how.resident else Source(folder, fs, seen, judged=corpus)
     )
-    return Work(plan.tasks, plan.split, storage, request, source, corpus)
+    held = {name: ray.put(_target(Store(target).path(), fs, plan.tasks)) for name, target in targets.items()}
+    return Work(plan.judging, storage, request, source, corpus, held)
+
+
+def _target(folder: str, fs: float, tasks: Sequence[Spec]) -> Corpus:
+    """A corpus that encoders are judged on: of its leads those that the tasks look at, one at least."""
+    manifest = Manifest.load(folder)
+    return _corpus(folder, fs, task_leads(tasks, manifest.leads) or manifest.leads[:1], manifest)
 
 
 def _corpus(folder: str, fs: float, leads: tuple[str, ...], manifest: Manifest) -> Corpus:
@@ -176,14 +187,6 @@ def training_leads(runs: Sequence[Run], leads: tuple[str, ...]) -> tuple[str, ..
     """Those of the shards' leads that pretraining reads: all where one run draws them at random."""
     policies = {r.views.lead for r in runs}
     return leads if "random" in policies else tuple(lead for lead in leads if lead in policies)
-
-
-def task_leads(tasks: Sequence[Spec], leads: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the shards' leads that the tasks judge. DataError where they lack one."""
-    judged = {str(dict(task.options)["lead"]) for task in tasks}
-    if absent := judged - set(leads):
-        raise DataError(f"a task needs lead {', '.join(sorted(absent))}; the shards hold {', '.join(leads)}")
-    return tuple(lead for lead in leads if lead in judged)
 
 
 def _tune(work: Work, bridge: Bridge, at_once: int) -> None:

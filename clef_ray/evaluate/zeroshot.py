@@ -27,9 +27,11 @@ from scipy.stats import rankdata
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.preprocessing import StandardScaler
 
+from clef_ray.datasets import covariates_of
 from clef_ray.errors import DataError
 from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
 from clef_ray.evaluate.inputs import LEAST_PATIENTS, OFFICIAL, Split, check_features, patients
+from clef_ray.evaluate.problem import Material
 from clef_ray.evaluate.result import TaskResult
 from clef_ray.evaluate.statistics import (
     correlation,
@@ -41,6 +43,9 @@ from clef_ray.evaluate.statistics import (
     rank_covariance,
     weighted_spearman,
 )
+from clef_ray.registry import SCORES
+from clef_ray.scores import fit, risk
+from clef_ray.tasks.score_spearman import ScoreSpearman
 
 #: Pairs grow with the square of the records: beyond this many (700 records) they are sampled, and the Mantel test takes 700 patients.
 MOST_PAIRS = 250_000
@@ -54,6 +59,35 @@ LEAST_RESIDUAL = 0.01
 
 #: Ridge strengths, chosen by generalised cross-validation within the training patients.
 ALPHAS = tuple(10.0**k for k in range(-1, 6))
+
+
+def zeroshot(task: ScoreSpearman, material: Material) -> TaskResult:
+    """`zero_shot` with the task's score, computed from the corpus's covariates."""
+    risk_N, age_sex_risk_N = risks(task.score, material.table)
+    return zero_shot(
+        material.features(task),
+        risk_N,
+        material.table,
+        age_sex_risk_N=age_sex_risk_N,
+        permutations=task.permutations,
+        n_boot=material.n_boot,
+        seed=material.seed,
+        split=material.split,
+    )
+
+
+def risks(name: str, table: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A score of every record, and the same from age and sex alone, each [N] in %, NaN where it is unknown.
+
+    Missing fields other than age and sex stand at their centre; in the second all of them are missing.
+    """
+    score, covariates = SCORES.get(name)(), covariates_of(table)
+    age_sex = {
+        field: value_N if field in ("age", "sex") else np.full_like(value_N, np.nan)
+        for field, value_N in covariates.items()
+    }
+    patient_N, fill = patients(table), fit("centre", covariates, score.fields)
+    return risk(score, covariates, patient_N, fill).value_N, risk(score, age_sex, patient_N, fill).value_N
 
 
 def zero_shot(

@@ -50,7 +50,9 @@ def dump(report: Report, answer: str) -> bytes:
         "ablation": _ablation(plan),
         "trials": [_trial(t) for t in plan.trials],
         "tasks": [to_dict(task) for task in plan.tasks],
-        "plan": {key: getattr(plan, key) for key in ("data", "smoke", "data_name", "identity", "split")},
+        "plan": {
+            key: getattr(plan, key) for key in ("data", "smoke", "data_name", "identity", "split", "targets")
+        },
         "outcomes": [_outcome(o) for o in report.outcomes],
         "lineage": dict(report.lineage),
         "resources": dict(report.resources or {}),
@@ -116,7 +118,8 @@ def load(folder: Store, storage: str) -> Report:
     named = {arm.name: arm for arm in ablation.every}
     trials = tuple(_read_trial(named[t["arm"]], t, folder) for t in content["trials"])
     tasks = tuple(_task(task) for task in content["tasks"])
-    plan = Plan(ablation, trials, tasks, **content["plan"])
+    targets = tuple((name, data) for name, data in content["plan"].get("targets", ()))
+    plan = Plan(ablation, trials, tasks, **{**content["plan"], "targets": targets})
     by_key = {(t.arm.name, t.seed): t for t in trials}
     known = [(by_key[o["arm"], o["seed"]], o) for o in content["outcomes"]]
     read = [_read_outcome(trial, o, plan, storage) for trial, o in known]
@@ -144,7 +147,7 @@ def _read_outcome(trial: Trial, values: Mapping[str, Any], plan: Plan, storage: 
     if values["state"] != "COMPLETE":
         lost = values.get("lost", False)
         return Outcome(trial, values["state"], history=values["history"], lost=lost, **kept)
-    stored = load_outcome(trial, plan.tasks, plan.data, storage, plan.split)
+    stored = load_outcome(trial, plan.judging, storage)
     return stored and replace(stored, **kept)
 
 

@@ -1,59 +1,172 @@
 """Downstream tasks, one per file: small frozen declarations of what a trained encoder is judged by.
 
-A task says *what* is asked (labels or a score, the lead, the smallest class); its `kind` says *how* it is answered, which
-`clef_ray.evaluate.run` looks up: "probe" fits a linear readout on training patients, "zeroshot" fits nothing on the target's labels.
-A new question of a known kind is a new file here and nothing else.
+A task says *what* is asked: of which dataset, which labels, target or score, in which lead, and whom to learn from. Its `kind` says *how*
+it is answered, which `clef_ray.evaluate.run` looks up; its `mode`, where it has one, with which learner. A new question of a known kind is
+a new file here and nothing else.
+
+    kind            asks                                                       base class
+    classes         which of these classes?                                    Classes
+    values          how much?                                                  Values
+    zeroshot        does the geometry follow a risk score?                     (score_spearman)
 """
 
-from typing import ClassVar, Literal, Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import pandas as pd
 
 from clef_ray.datasets import LEADS
 from clef_ray.errors import ConfigError
 from clef_ray.registry import unknown
 
+#: How a question is answered: an L2-regularised linear readout, ridge regression, nearest neighbours on frozen features; the whole encoder
+#: fine-tuned, or trained from scratch.
+Mode = Literal["linear", "ridge", "knn", "finetune", "scratch"]
 
-class ProbeTask(Protocol):
-    """Classes to be told apart from frozen features.
+#: Which records serve what: the folds, one per patient; or the rule of the paper the task is from, however leaky.
+SplitRule = Literal["leak_free", "published"]
 
-    labels: a label set of the dataset, or "headline" for the one it names itself; min_positives: a class with fewer training
-    positives (or negatives) is left out and counted; lead: the lead that is embedded; prefix: what its metrics' names start with.
+#: One record's part in a published split.
+PARTS = ("train", "validation", "test")
+
+#: What a lead may be called: the twelve, and of single-lead recordings what their datasets call it.
+TASK_LEADS = (*LEADS, "any")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What all tasks share.
+
+    lead: the lead that is embedded; `any` takes lead I where the corpus has it, else its first (a wearable's only lead). rate [Hz]: the
+    signals as if they had been recorded at this rate, before they are brought to the encoder's; None: as they are.
     """
 
-    kind: ClassVar[Literal["probe"]]
-    prefix: ClassVar[str]
+    lead: str = "I"
+    rate: float | None = None
+
+    kind: ClassVar[str]
+    #: The dataset whose shards it asks about, empty: any that holds what it needs.
+    dataset: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        if self.lead not in TASK_LEADS:
+            raise unknown("lead", self.lead, TASK_LEADS, f"task {self.name}.lead")
+        if self.rate is not None and not 10 <= self.rate <= 10_000:
+            raise ConfigError(f"task {self.name}.rate: {self.rate:g} Hz given; allowed is 10 to 10000 Hz")
 
     @property
-    def lead(self) -> str: ...
-    @property
-    def labels(self) -> str: ...
-    @property
-    def min_positives(self) -> int: ...
-
-
-class ZeroshotTask(Protocol):
-    """Agreement of the embedding's geometry with a risk score. score: a name of `clef_ray.scores`; permutations: of the Mantel test."""
-
-    kind: ClassVar[Literal["zeroshot"]]
-    prefix: ClassVar[str]
+    def name(self) -> str:
+        """The file's name."""
+        return type(self).__module__.rpartition(".")[2]
 
     @property
-    def lead(self) -> str: ...
-    @property
-    def score(self) -> str: ...
-    @property
-    def permutations(self) -> int: ...
+    def prefix(self) -> str:
+        """What its metrics' names start with. Two tasks that can give different numbers have different prefixes."""
+        return "/".join([self._head(), *self._variant()])
+
+    def _head(self) -> str:
+        return self.name
+
+    def _variant(self) -> list[str]:
+        """What tells this task from the same one with its default options, as parts of a metric's name."""
+        parts = [] if self.lead == type(self).lead else [f"lead_{self.lead}"]
+        return parts if self.rate is None else [*parts, f"{self.rate:g}Hz"]
 
 
-Task = ProbeTask | ZeroshotTask
+@dataclass(frozen=True, kw_only=True)
+class Learnt(Task):
+    """A task with a learner that is fitted on training records.
+
+    mode: the learner; split: `leak_free` (the folds) or `published`; fraction: the share of the training patients that are learnt from, in
+    nested, stratified draws; shots: instead, so many training patients of each class (0: no limit); draws: how many draws the metrics are
+    averaged over where not all patients are learnt from.
+    """
+
+    mode: Mode = "linear"
+    split: SplitRule = "leak_free"
+    fraction: float = 1.0
+    shots: int = 0
+    draws: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.fraction <= 1:
+            raise ConfigError(
+                f"task {self.name}.fraction: {self.fraction:g} given; more than 0 and at most 1 is allowed"
+            )
+        check_at_least(self.shots, 0, f"task {self.name}.shots")
+        check_at_least(self.draws, 1, f"task {self.name}.draws")
+        if self.shots and self.fraction < 1:
+            raise ConfigError(
+                f"task {self.name}: fraction and shots both limit the patients learnt from; give one"
+            )
+
+    def _variant(self) -> list[str]:
+        parts = super()._variant()
+        if self.mode != type(self).mode:
+            parts.append(self.mode)
+        if self.split != "leak_free":
+            parts.append(self.split)
+        if self.fraction < 1:
+            parts.append(f"{100 * self.fraction:g}pct")
+        return [*parts, f"{self.shots}shot"] if self.shots else parts
+
+    def published(self, table: pd.DataFrame) -> pd.Series:  # noqa: ARG002  # those that have one read it
+        """The part of each record in the published split: one of PARTS, or empty for none. ConfigError: the folds are the published split."""
+        raise ConfigError(f"task {self.name}.split: its published split is the folds; leave it out")
 
 
-def check_lead(lead: str, where: str) -> None:
-    """ConfigError unless `lead` is one of the twelve standard leads."""
-    if lead not in LEADS:
-        raise unknown("lead", lead, LEADS, where)
+@dataclass(frozen=True, kw_only=True)
+class Classes(Learnt):
+    """Which of some classes?
+
+    min_positives: a class with fewer training positives (or negatives) is left out and counted. labels: the label set, "headline" for the
+    one the dataset names itself; exclusive: exactly one class per record, so that a softmax decides.
+    """
+
+    min_positives: int = 5
+
+    kind: ClassVar[str] = "classes"
+    labels: str
+    exclusive: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least(self.min_positives, 1, f"task {self.name}.min_positives")
+        if self.mode == "ridge":
+            raise ConfigError(
+                f"task {self.name}.mode: ridge is for values; classes take linear, knn, finetune or scratch"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values(Learnt):
+    """How much? target: a target of the dataset, or a covariate."""
+
+    mode: Mode = "ridge"
+
+    kind: ClassVar[str] = "values"
+    target: ClassVar[str]
+    unit: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mode == "linear":
+            raise ConfigError(
+                f"task {self.name}.mode: linear is for classes; values take ridge, knn, finetune or scratch"
+            )
+        if self.shots:
+            raise ConfigError(f"task {self.name}.shots: values have no classes; limit them with fraction")
 
 
 def check_at_least(value: int, least: int, where: str) -> None:
     """ConfigError when a count is smaller than the least that makes sense."""
     if value < least:
         raise ConfigError(f"{where}: {value} was given, at least {least} is needed")
+
+
+def lead_in(task: Task, leads: tuple[str, ...]) -> str | None:
+    """The lead of a corpus that a task looks at; None where it has none."""
+    if task.lead == "any":
+        return "I" if "I" in leads else leads[0]
+    return task.lead if task.lead in leads else None

@@ -1,26 +1,20 @@
-"""Which diagnoses can a linear readout of the frozen features tell apart? (method.md §8, linear probe)"""
+"""Which diagnoses can a readout of the features tell apart, on any corpus that has some? (method.md §8, linear probe)"""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
 
-from clef_ray.tasks import check_at_least, check_lead
+from clef_ray.tasks import Classes
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """Linear probe on a label set of the dataset.
-
-    labels: the label set, or "headline" for the dataset's own choice (PTB-XL: superclass); lead: the lead that is embedded;
-    min_positives: fewest training records on either side of a class for it to be judged, at least 1.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis(Classes):
+    """A label set of whatever corpus is asked. labels: the set, or "headline" for the dataset's own choice (PTB-XL: superclass)."""
 
     labels: str = "headline"
-    lead: str = "I"
-    min_positives: int = 5
 
-    kind: ClassVar[Literal["probe"]] = "probe"
-    prefix: ClassVar[str] = "probe"
+    def _head(self) -> str:
+        """`probe`, or the learner's name: the metrics of the default task have been called so from the start."""
+        return "probe" if self.mode == "linear" else self.mode
 
-    def __post_init__(self) -> None:
-        check_lead(self.lead, "task diagnosis.lead")
-        check_at_least(self.min_positives, 1, "task diagnosis.min_positives")
+    def _variant(self) -> list[str]:
+        parts = [part for part in super()._variant() if part != self.mode]
+        return parts if self.labels == "headline" else [self.labels, *parts]

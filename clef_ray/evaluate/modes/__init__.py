@@ -1,0 +1,23 @@
+"""How a question is answered, one learner per file: `answer(problem, task, material) -> Answer`.
+
+linear    one L2 logistic regression per class on frozen features
+ridge     ridge regression on frozen features, for values
+knn       cosine nearest neighbours among the training records' frozen features
+finetune  the encoder and a linear head, trained together from the pretrained weights
+scratch   the same from initial weights: what the architecture learns from the task's own labels
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+
+from clef_ray.evaluate.modes.draws import training_sets
+from clef_ray.evaluate.problem import Answer, Material, Problem
+from clef_ray.tasks import Learnt
+
+
+def answers(problem: Problem, task: Learnt, material: Material) -> Iterator[Answer]:
+    """The learner's answer, once for each draw of the patients it may learn from: one draw where it may learn from all."""
+    # scikit-learn and torch cost seconds to import: only the learner that needs them does.
+    learner = import_module(f"clef_ray.evaluate.modes.{task.mode}")
+    for train_N in training_sets(problem, task, material.seed):
+        yield learner.answer(problem.learning_from(train_N), task, material)

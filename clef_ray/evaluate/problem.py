@@ -1,0 +1,232 @@
+"""What a learner is given and what it gives back: a question about the records of one corpus, and a score for each of them.
+
+    task, material --problem.py--> Problem --modes/NAME.py--> Answer --classes.py, values.py--> TaskResult
+
+Shape letters: N records, K classes (1 for values), T samples.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clef_ray.errors import DataError
+from clef_ray.evaluate.inputs import OFFICIAL, Rows, Split, patients
+from clef_ray.registry import unknown
+from clef_ray.tasks import PARTS, Classes, Learnt, Task, Values
+
+if TYPE_CHECKING:
+    from torch import Tensor, device, nn
+
+#: `multilabel`: any number of classes per record, each decided by itself; `exclusive`: exactly one; `values`: a number.
+Kind = Literal["multilabel", "exclusive", "values"]
+
+
+class Unanswerable(Exception):  # noqa: N818  # it is no error: the run says why and goes on
+    """A corpus lacks what a task needs; the text says what."""
+
+
+class Facts(Protocol):
+    """What a corpus is, as its manifest says it."""
+
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def leads(self) -> tuple[str, ...]: ...
+    @property
+    def label_sets(self) -> Mapping[str, tuple[str, ...]]: ...
+    @property
+    def headline(self) -> str: ...
+    @property
+    def targets(self) -> Mapping[str, str]: ...
+
+
+class Trainable(Protocol):
+    """The encoder itself, for learners that change it."""
+
+    @property
+    def device(self) -> "device": ...
+
+    def pretrained(self) -> "nn.Module":
+        """A copy of its own, with the weights of pretraining: x_B1T -> z_BD."""
+        ...
+
+    def blank(self, seed: int) -> "nn.Module":
+        """The same architecture, initialised anew."""
+        ...
+
+    def inputs(self, task: Task, rows_N: NDArray[np.int64]) -> "Tensor":
+        """What the encoder is given for these records, on `device`: [rows, 1, T], filtered and standardised."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """One encoder on one corpus: all that an answer may be made from.
+
+    table: record, patient, fold, covariates, targets, `label_<set>`, one row per record; facts: of the corpus; features: the frozen embeddings
+    that a task looks at, [N, D]; trainable: None where only features are at hand; home: the corpus of pretraining, where this is
+    another one; seed, n_boot: of the draws and of the patient bootstrap, the same for all encoders that are to be compared.
+    """
+
+    table: pd.DataFrame
+    facts: Facts
+    features: Callable[[Task], NDArray[np.floating]]
+    trainable: Trainable | None = None
+    home: "Material | None" = None
+    split: Split = OFFICIAL
+    seed: int = 0
+    n_boot: int = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A question with its truth.
+
+    names: of the classes in order, or of the one target; truth_NK: 1 or 0 per class, or the value in `unit`, NaN where it is not known (such
+    records are in none of `rows`); rows: who is learnt from, chosen by and judged; patient_N: whose record it is.
+    """
+
+    kind: Kind
+    names: tuple[str, ...]
+    truth_NK: NDArray[np.float64]
+    rows: Rows
+    patient_N: NDArray[np.str_]
+    unit: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def positives(self) -> NDArray[np.bool_]:
+        """Of classes: which each record has, [N, K]."""
+        return np.asarray(self.truth_NK == 1)
+
+    def learning_from(self, train_N: NDArray[np.bool_]) -> "Problem":
+        """The same with these training records only."""
+        return replace(self, rows=self.rows._replace(train=train_N))
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a learner makes of every record.
+
+    score_NK: `multilabel`: log odds of each class; `exclusive`: logits, whose softmax are probabilities; `values`: the value in its unit. Only
+    validation and test records are looked at; others may be NaN. extras: what the learner chose (`c`, `k`, `epochs`, ...).
+    """
+
+    score_NK: NDArray[np.float64]
+    extras: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def class_problem(task: Classes, material: Material) -> Problem:
+    """Records annotated for the task's label set. A class needs `min_positives` training records on either side and one on either side in
+    validation and in test; others are left out, counted and named in the notes. Of an exclusive set so are the records of such classes.
+
+    Raises Unanswerable where the corpus lacks the labels or enough of them, DataError for a label outside the vocabulary.
+    """
+    labels, vocabulary = _label_set(task, material.facts, material.table)
+    annotated_N, positive_NK = label_matrix(material.table, labels, vocabulary)
+    rows, notes = _rows(task, material)
+    rows = Rows(*(part_N & annotated_N for part_N in rows))
+    if task.exclusive:
+        _require_one_each(positive_NK[rows.train | rows.validation | rows.test], labels)
+    judged, left_out = _judged_classes(positive_NK, rows, vocabulary, task.min_positives)
+    if not judged or (task.exclusive and len(judged) < 2):
+        raise Unanswerable(f"no class of {labels!r} has enough records in train, validation and test")
+    if task.exclusive:
+        known_N = positive_NK[:, judged].any(axis=1)
+        rows = Rows(*(part_N & known_N for part_N in rows))
+    kind: Kind = "exclusive" if task.exclusive else "multilabel"
+    names = tuple(vocabulary[k] for k in judged)
+    truth_NK = positive_NK[:, judged].astype(np.float64)
+    return Problem(kind, names, truth_NK, rows, patients(material.table), notes=(*notes, *left_out))
+
+
+def value_problem(task: Values, material: Material) -> Problem:
+    """Records whose target is known. Raises Unanswerable where the corpus lacks it, or has no two different values to learn from."""
+    require_dataset(task, material.facts)
+    if task.target not in material.table:
+        raise Unanswerable(f"the corpus has no {task.target!r}")
+    value_N = material.table[task.target].to_numpy(dtype=np.float64)
+    rows, notes = _rows(task, material)
+    rows = Rows(*(part_N & np.isfinite(value_N) for part_N in rows))
+    for name, part_N in zip(PARTS, rows, strict=True):
+        if len(np.unique(value_N[part_N])) < 2:
+            raise Unanswerable(f"{task.target!r} is known with fewer than two values in {name}")
+    patient_N = patients(material.table)
+    return Problem("values", (task.target,), value_N[:, None], rows, patient_N, task.unit, notes)
+
+
+def require_dataset(task: Task, facts: Facts) -> None:
+    """Unanswerable where the task asks about another dataset."""
+    if task.dataset and facts.dataset != task.dataset:
+        raise Unanswerable(f"it asks about {task.dataset}, and these are records of {facts.dataset}")
+
+
+def label_matrix(
+    table: pd.DataFrame, labels: str, vocabulary: tuple[str, ...]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(annotated [N], positive [N, K]): who was annotated for the label set, and with which classes, in vocabulary order."""
+    lists = table[f"label_{labels}"].tolist()
+    annotated_N = np.array([isinstance(names, list | tuple | np.ndarray) for names in lists], dtype=bool)
+    column = {name: k for k, name in enumerate(vocabulary)}
+    positive_NK = np.zeros((len(lists), len(vocabulary)), dtype=bool)
+    for n in np.flatnonzero(annotated_N):
+        for name in lists[n]:
+            if name not in column:
+                raise DataError(f"label {name!r} in column label_{labels} is none of {', '.join(vocabulary)}")
+            positive_NK[n, column[name]] = True
+    return annotated_N, positive_NK
+
+
+def _label_set(task: Classes, facts: Facts, table: pd.DataFrame) -> tuple[str, tuple[str, ...]]:
+    require_dataset(task, facts)
+    labels = facts.headline if task.labels == "headline" else task.labels
+    if labels not in facts.label_sets:
+        raise Unanswerable(str(unknown("label set", labels, facts.label_sets, f"task {task.name}.labels")))
+    if f"label_{labels}" not in table:
+        raise DataError(f"the table has no column label_{labels}; ingest the dataset again")
+    return labels, tuple(facts.label_sets[labels])
+
+
+def _rows(task: Learnt, material: Material) -> tuple[Rows, tuple[str, ...]]:
+    if task.split == "leak_free":
+        return material.split.rows(material.table), ()
+    if material.split != OFFICIAL:
+        raise Unanswerable("a published split has no patients for choosing between configurations")
+    part_N = task.published(material.table).to_numpy(dtype=str)
+    rows = Rows(*(part_N == part for part in PARTS))
+    patient_N = patients(material.table)
+    shared = np.intersect1d(patient_N[rows.test], patient_N[rows.train | rows.validation])
+    if not len(shared):
+        return rows, ()
+    share = len(shared) / len(np.unique(patient_N[rows.test]))
+    return rows, (f"published split: {len(shared)} test patients ({share:.0%}) are also learnt from",)
+
+
+def _require_one_each(positive_NK: NDArray[np.bool_], labels: str) -> None:
+    wrong = int((positive_NK.sum(axis=1) != 1).sum())
+    if wrong:
+        raise DataError(
+            f"label set {labels!r}: {wrong} of {len(positive_NK)} annotated records have not exactly one class, as an exclusive set must"
+        )
+
+
+def _judged_classes(
+    positive_NK: NDArray[np.bool_], rows: Rows, vocabulary: tuple[str, ...], min_positives: int
+) -> tuple[list[int], tuple[str, ...]]:
+    judged, notes = [], []
+    for k, name in enumerate(vocabulary):
+        have = [int(positive_NK[part_N, k].sum()) for part_N in rows]
+        lack = [int(part_N.sum()) - count for part_N, count in zip(rows, have, strict=True)]
+        if min(have[0], lack[0]) >= min_positives and min(*have, *lack) >= 1:
+            judged.append(k)
+        else:
+            notes.append(
+                f"class {name} left out: positives {have}, negatives {lack} in train, validation, test; "
+                f"at least {min_positives}, 1, 1 of each are needed"
+            )
+    return judged, tuple(notes)
