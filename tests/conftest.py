@@ -1,7 +1,7 @@
 """What tests share: real ECGs where there are any, one local Ray, one pool of two processes for everything distributed."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -22,6 +22,18 @@ torch.set_num_threads(min(2, os.cpu_count() or 1))
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device; torch sees none")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that hung may have left Ray's CPUs or a lock behind, for which all the others would wait just as long: the suite ends there."""
+    report = yield
+    if report.failed and isinstance(call.excinfo.value if call.excinfo else None, pytest.fail.Exception):
+        if "Timeout (" in str(call.excinfo.value):
+            item.session.shouldfail = f"{item.nodeid} hung"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,12 @@ from clef_ray.trial import Listen, pretrain, run_store
 #: Errors that the same run would meet again, however often it is tried.
 FINAL = (TrainingError, ConfigError, DataError)
 
+#: How often Ray Train tries again to start a group that gets no resources or loses a worker while it starts; by itself it would for ever.
+GROUP_STARTS = 3
+
+#: Seconds after which a worker that waits for the others gives up; torch's own half an hour hides a lost worker for so long.
+COLLECTIVE_SECONDS = 600
+
 
 @dataclass(frozen=True)
 class Source:
@@ -107,7 +113,9 @@ def pretrain_in_group(run: Run, source: Source, storage: str, request: Request) 
     trainer = TorchTrainer(
         # in one piece: Ray's controller would unpickle a config, and import all that it is made of
         partial(_worker, run, source, storage, request),
-        torch_config=TorchConfig(backend="nccl" if request.gpus_per_worker > 0 else "gloo"),
+        torch_config=TorchConfig(
+            backend="nccl" if request.gpus_per_worker > 0 else "gloo", timeout_s=COLLECTIVE_SECONDS
+        ),
         scaling_config=ray.train.ScalingConfig(
             num_workers=request.workers_per_trial,
             use_gpu=request.gpus_per_worker > 0,
@@ -116,7 +124,7 @@ def pretrain_in_group(run: Run, source: Source, storage: str, request: Request) 
         run_config=ray.train.RunConfig(
             name=run.fingerprint(),
             storage_path=Store(storage).child("ray").path(),
-            failure_config=ray.train.FailureConfig(max_failures=0),
+            failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=GROUP_STARTS),
             callbacks=[TuneReportCallback()],
         ),
     )
