@@ -30,9 +30,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that hung may have left Ray's CPUs or a lock behind, for which all the others would wait just as long: the suite ends there."""
     report = yield
-    if report.failed and isinstance(call.excinfo.value if call.excinfo else None, pytest.fail.Exception):
-        if "Timeout (" in str(call.excinfo.value):
-            item.session.shouldfail = f"{item.nodeid} hung"
+    if report.failed and call.excinfo and "from pytest-timeout" in str(call.excinfo.value):
+        item.session.shouldfail = f"{item.nodeid} hung"
     return report
 
 
