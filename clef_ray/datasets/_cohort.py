@@ -80,15 +80,17 @@ def link(person: Mapping[str, float], slopes: Mapping[str, float], effect: float
     )
 
 
-def draw_covariates(seed: int, patient: int) -> dict[str, float]:
+def draw_covariates(seed: int, patient: int, common_age: float = 62.0) -> dict[str, float]:
     """All of COVARIATES for one patient, in their units, rounded as a chart would; diabetes_age is NaN without diabetes.
+
+    common_age: the most common age; ages lie between 30 and 90.
 
     Directions are textbook (pressure rises with age and BMI, HDL is higher in women, eGFR falls by about 0.9 a year); sizes are [C].
     """
     rng = stream(seed, patient, COVARIATE)
     z_bmi, z_sbp, z_tc, z_hdl, z_egfr, z_hba1c = rng.standard_normal(6)
     u_sex, u_smoker, u_diabetes, u_treated, u_statin = rng.random(5)
-    age = round(rng.triangular(30, 62, 90), 1)
+    age = round(rng.triangular(30, common_age, 90), 1)
     female = float(u_sex < 0.5)
     decade = (age - 60) / 10
     smoker = float(u_smoker < expit(-1.6 - 0.4 * decade - 0.3 * (female - 0.5)))
@@ -138,13 +140,16 @@ def _draw_history(seed: int, patient: int, person: Mapping[str, float]) -> dict[
     }
 
 
-def draw_diagnoses(seed: int, patient: int, person: Mapping[str, float], effect: float) -> tuple[str, ...]:
-    """The patient's diagnoses in the order of DIAGNOSES; ("NORM",) where there is none."""
+def draw_diagnoses(
+    seed: int, patient: int, person: Mapping[str, float], effect: float, prevalence: float = 1.0
+) -> tuple[str, ...]:
+    """The patient's diagnoses in the order of DIAGNOSES; ("NORM",) where there is none. prevalence: a factor of every diagnosis's odds."""
     chance = stream(seed, patient, DIAGNOSIS).random(len(DISEASE))
     found: list[str] = []
     for u, (name, (base, slopes)) in zip(chance, DISEASE.items(), strict=True):
         excluded = any(name in EXCLUDES.get(other, ()) for other in found)
-        if not excluded and u < expit(math.log(base / (1 - base)) + link(person, slopes, effect)):
+        odds = prevalence * base / (1 - base)
+        if not excluded and u < expit(math.log(odds) + link(person, slopes, effect)):
             found.append(name)
     return tuple(found) or ("NORM",)
 

@@ -9,10 +9,17 @@ import math
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
+from scipy.signal import butter, sosfilt
 
 #: Bandwidth of diagnostic ECG recorders [Hz] (Kligfield, Circulation 2007;115:1306).
 BANDWIDTH = 150.0
 MAINS = 50.0
+
+#: What a wearable's amplifier lets through [Hz]: the bandwidth of monitoring, not of diagnosis.
+WEARABLE = (0.5, 40.0)
+
+#: How much more noise dry electrodes pick up than gel ones. Our choice [C].
+DRY = 3.0
 
 
 def electrode_noise(
@@ -36,6 +43,15 @@ def electrode_noise(
     hum_2T = _sine(time, rng.normal(MAINS, 0.02), rng), _sine(time, breath_hz, rng)
     coupling_E2 = (rng.normal(0, 1, (electrodes, 2)) * (mains, breath)).astype(np.float32)
     return np.asarray((noise + coupling_E2 @ np.stack(hum_2T)) * np.float32(scale), dtype=np.float32)
+
+
+def wearable(potential_EN: NDArray[np.float32], fs: float) -> NDArray[np.float32]:
+    """[electrodes, samples] as a wearable's amplifier hands them on: first order above, second order below the edges of WEARABLE, in one
+    direction as electronics does, so that slow waves (the ST segment) are distorted.
+    """
+    high = butter(1, WEARABLE[0], "highpass", fs=fs, output="sos")
+    low = butter(2, WEARABLE[1], "lowpass", fs=fs, output="sos")
+    return np.asarray(sosfilt(np.concatenate([high, low]), potential_EN, axis=1), dtype=np.float32)
 
 
 def _share(density: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from clef_ray.datasets import COVARIATES, LEADS, Signal, Source, UnreadableError
 from clef_ray.datasets import _cohort as cohort
 from clef_ray.datasets import _ecg_model as model
 from clef_ray.datasets import _ecg_rhythm as rhythms
-from clef_ray.datasets._ecg_noise import electrode_noise
+from clef_ray.datasets._ecg_noise import DRY, electrode_noise, wearable
 from clef_ray.datasets._ecg_traits import draw_traits
 from clef_ray.datasets._ecg_waves import conducted, ectopic
 from clef_ray.errors import ConfigError
@@ -39,7 +39,9 @@ class Synthetic:
     patients: 1..1000000; seed: >= 0; effect: 0..5, strength of every link from covariates to ECG (1: the documented sizes, 0: none);
     missing, missing_rate: how and how often (0..1) covariates other than age and sex are deleted (`_cohort.delete`), which leaves the
     signals as they are; records_per_patient: mean, 1..5; noise: 0..10, scale of wander, muscle and mains.
-    Patient k of a seed is the same whatever the other options are but `effect` (covariates: without exception).
+    Three options make a cohort that another one is shifted from: device: `wearable` has the bandwidth of monitoring and dry electrodes;
+    common_age: 35..85 years, the most common age; prevalence: 0.1..10, a factor of the odds of every diagnosis.
+    Patient k of a seed is the same whatever the other options are but `effect` and `prevalence` (covariates: but `common_age`).
     Raises ConfigError for values outside these ranges.
     """
 
@@ -50,6 +52,9 @@ class Synthetic:
     missing_rate: float = 0.0
     records_per_patient: float = 1.3
     noise: float = 1.0
+    device: Literal["clinical", "wearable"] = "clinical"
+    common_age: float = 62.0
+    prevalence: float = 1.0
 
     label_sets: ClassVar[Mapping[str, tuple[str, ...]]] = {"diagnosis": cohort.DIAGNOSES}
     headline: ClassVar[str] = "diagnosis"
@@ -78,10 +83,14 @@ class Synthetic:
             "missing_rate": (0, 1),
             "records_per_patient": (1, 5),
             "noise": (0, 10),
+            "common_age": (35, 85),
+            "prevalence": (0.1, 10),
         }
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"synthetic.{name} is {getattr(self, name)}; allowed is {low} to {high}")
+        if self.device not in ("clinical", "wearable"):
+            raise ConfigError(f"synthetic.device is {self.device!r}; allowed are clinical, wearable")
         if self.missing not in ("none", "mcar", "mar", "mnar"):
             raise ConfigError(f"synthetic.missing is {self.missing!r}; allowed are none, mcar, mar, mnar")
         if self.missing == "none" and self.missing_rate > 0:
@@ -115,9 +124,13 @@ class Synthetic:
         columns = ["record", "patient", "fold", *COVARIATES, "label_diagnosis"]
         return pd.DataFrame(rows, columns=columns)
 
+    def _person(self, patient: int) -> tuple[dict[str, float], tuple[str, ...]]:
+        """Covariates and diagnoses."""
+        person = cohort.draw_covariates(self.seed, patient, self.common_age)
+        return person, cohort.draw_diagnoses(self.seed, patient, person, self.effect, self.prevalence)
+
     def _rows(self, patient: int) -> list[dict[str, Any]]:
-        person = cohort.draw_covariates(self.seed, patient)
-        labels = cohort.draw_diagnoses(self.seed, patient, person, self.effect)
+        person, labels = self._person(patient)
         known = cohort.delete(self.seed, patient, person, self.missing, self.missing_rate)
         fold = int(cohort.stream(self.seed, patient, cohort.FOLD).integers(1, 11))
         visits = 1 + int(
@@ -139,8 +152,7 @@ class Synthetic:
         return Signal(raw_CT=raw, fs=self.fs, leads=LEADS, gain_C=gain, baseline_C=zero)
 
     def _samples(self, patient: int, visit: int) -> NDArray[np.int16]:
-        person = cohort.draw_covariates(self.seed, patient)
-        labels = cohort.draw_diagnoses(self.seed, patient, person, self.effect)
+        person, labels = self._person(patient)
         rng = cohort.stream(self.seed, patient, cohort.MORPHOLOGY)
         traits = draw_traits(rng, person, labels, self.effect)
         injury, severity = rng.random(2)
@@ -155,8 +167,11 @@ class Synthetic:
         if "AF" in labels:
             dipole_3N += model.fibrillatory(rng, self.samples, self.fs)
         field_93 = model.electrode_field(model.vary(rng, torso_83, 0.03)).astype(np.float32)
-        noise_EN = electrode_noise(rng, len(field_93), self.samples, self.fs, breath, self.noise)
-        return model.twelve_leads(field_93 @ dipole_3N + noise_EN)
+        dry = self.device == "wearable"
+        scale = self.noise * (DRY if dry else 1.0)
+        noise_EN = electrode_noise(rng, len(field_93), self.samples, self.fs, breath, scale)
+        potential_EN = field_93 @ dipole_3N + noise_EN
+        return model.twelve_leads(wearable(potential_EN, self.fs) if dry else potential_EN)
 
     def _rhythm(
         self, rng: np.random.Generator, traits: Mapping[str, float], labels: tuple[str, ...], breath: float

@@ -107,6 +107,9 @@ def test_options_come_from_the_registry_and_describe_the_content():
         {"missing_rate": 0.2},
         {"records_per_patient": 0.5},
         {"noise": -1},
+        {"common_age": 20},
+        {"prevalence": 0},
+        {"device": "watch"},
     ],
 )
 def test_options_outside_their_range_are_refused(options):
@@ -256,7 +259,9 @@ def test_ancestry_is_independent_of_the_rest(table):
 def swap_people(monkeypatch):
     """Give every patient the covariates of an other one."""
     draw = _cohort.draw_covariates
-    monkeypatch.setattr(_cohort, "draw_covariates", lambda seed, patient: draw(seed, patient + 1000))
+    monkeypatch.setattr(
+        _cohort, "draw_covariates", lambda seed, patient, age: draw(seed, patient + 1000, age)
+    )
 
 
 @pytest.mark.parametrize(("effect", "same"), [(0.0, True), (1.0, False)])
@@ -377,3 +382,46 @@ def test_deletion_keeps_the_other_values_and_the_signals(table):
     row = deleted.iloc[7].to_dict()
     whole, part = Synthetic(), Synthetic(missing="mnar", missing_rate=0.5)
     assert np.array_equal(whole.signal(row).raw_CT, part.signal(row).raw_CT)
+
+
+# --- shift ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_another_common_age_makes_another_population():
+    young, old = (Synthetic(patients=400, records_per_patient=1, common_age=a).table() for a in (40, 80))
+    assert old["age"].mean() - young["age"].mean() == pytest.approx((80 - 40) / 3, abs=1.5), (
+        "a triangle's mean"
+    )
+    assert old["age"].between(30, 90).all()
+    assert old["sbp"].mean() > young["sbp"].mean()
+
+
+def test_prevalence_multiplies_the_odds_of_every_diagnosis():
+    """Where nothing else excludes it: AF is drawn first."""
+    plain, often = (
+        Synthetic(patients=3000, records_per_patient=1, effect=0, prevalence=p).table() for p in (1, 3)
+    )
+    shares = [np.mean(["AF" in labels for labels in t["label_diagnosis"]]) for t in (plain, often)]
+    assert shares[0] == pytest.approx(0.05, abs=0.012)
+    assert shares[1] == pytest.approx(3 * (0.05 / 0.95) / (1 + 3 * (0.05 / 0.95)), abs=0.02)
+    pd.testing.assert_frame_equal(
+        plain.drop(columns="label_diagnosis"), often.drop(columns="label_diagnosis")
+    )
+
+
+def test_a_wearable_keeps_the_person_and_changes_the_recording():
+    clinical, wearable = (Synthetic(patients=30, noise=0, device=d) for d in ("clinical", "wearable"))
+    pd.testing.assert_frame_equal(clinical.table(), wearable.table())
+    rows = first_rows(clinical, 8)
+    for row in rows:
+        a, b = (cohort.signal(row).millivolts()[1] for cohort in (clinical, wearable))
+        power = [np.abs(np.fft.rfft(x * np.hanning(5000))) ** 2 for x in (a, b)]
+        hertz = np.fft.rfftfreq(5000, 1 / 500)
+        high = hertz > 80
+        assert power[1][high].sum() < 0.1 * power[0][high].sum(), "40 Hz and no more"
+        assert np.corrcoef(a, b)[0, 1] > 0.5, "it is the same heart"
+    noisy = [
+        np.mean([Synthetic(patients=30, device=d).signal(r).millivolts().std() for r in rows])
+        for d in ("clinical", "wearable")
+    ]
+    assert noisy[1] != pytest.approx(noisy[0], rel=0.01)
