@@ -421,8 +421,17 @@ def test_a_wearable_keeps_the_person_and_changes_the_recording():
         high += [p[(hertz > 50) & (hertz < 80)].sum() for p in power]
         assert np.corrcoef(*pair)[0, 1] > 0.5, "it is the same heart"
     assert high[1] < 0.3 * high[0], "second order from 40 Hz on"
-    noise = [
-        np.diff(Synthetic(patients=30, device=d).signal(rows[0]).millivolts()[1]).std()
-        for d in ("clinical", "wearable")
-    ]
-    assert noise[0] != noise[1]
+
+
+def test_dry_electrodes_pick_up_three_times_the_noise():
+    def noise(device):
+        loud, silent = (
+            Synthetic(patients=1, noise=n, device=device).signal({"record": "p000000-1"}).millivolts()
+            for n in (1, 0)
+        )
+        return loud - silent
+
+    expected = _ecg_noise.wearable(3 * noise("clinical"), 500.0)
+    np.testing.assert_allclose(
+        noise("wearable"), expected, atol=0.01
+    )  # both are rounded to 1 uV, theirs three times
