@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from clef_ray.datasets import COVARIATES, LEADS, UnreadableError, _cohort, _ecg_traits, synthetic
+from clef_ray.datasets import COVARIATES, LEADS, UnreadableError, _cohort, _ecg_noise, _ecg_traits, synthetic
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.errors import ConfigError
 from clef_ray.registry import DATASETS
