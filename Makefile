@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help ablate test test-faults lint format ui studies clean
+.PHONY: help ablate test test-long test-faults lint format ui studies clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ ablate: $(STAMP) ## how many negatives does guided pretraining need? (ARGS="--sm
 
 test: $(STAMP) ## the whole test suite
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-long: $(STAMP) ## every experiment from data to report, and what else takes long
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 test-faults: $(STAMP) ## kill, cut off, fill up: what the same command makes of it (prints the table of README)
 	@$(BIN)/python -m pytest tests/faults -m "faults or not faults" -s $(ARGS)

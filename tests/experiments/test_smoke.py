@@ -28,7 +28,13 @@ def storage(tmp_path_factory):
     return tmp_path_factory.mktemp("smoke")
 
 
-@pytest.mark.parametrize("name", NAMES)
+#: One with an axis, one with queues and choices; the others are run by `make test-long`.
+SHORT = ("ablate_alpha", "ablate_negatives")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in SHORT else [pytest.mark.long]) for n in NAMES]
+)
 def test_the_experiment_runs_from_data_to_report(name, storage, local_ray, capsys):
     quick = ["--set", "signals.seconds=2.5"]
     assert main(load(name)[0], ["--smoke", "--storage", str(storage), *quick, "--arms", *ARMS[name]]) == 0
