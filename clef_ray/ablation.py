@@ -190,7 +190,7 @@ class Judging:
         for target, data in (("", self.data), *self.targets):
             for task in self.tasks:
                 prefix: str = task.build(TASKS).prefix
-                name = evaluation_fingerprint(run, task, data, self.split)
+                name = evaluation_fingerprint(run, task, data, self.split, self.data if target else "")
                 found.append(
                     Asked(f"{target}/{prefix}" if target else prefix, target, task, f"evaluate/{name}.npz")
                 )

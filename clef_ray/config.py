@@ -127,11 +127,14 @@ def _one_lead(views: Views) -> Views:
     return views if views.lead == "random" else replace(views, same_lead=Views.same_lead)
 
 
-def evaluation_fingerprint(run: Run, task: Spec, data: str, split: SplitName = "official") -> str:
+def evaluation_fingerprint(
+    run: Run, task: Spec, data: str, split: SplitName = "official", home: str = ""
+) -> str:
     """The identity of one task's result: the encoder's run, the task with its options, the evaluation data, their split and what is
-    computed on them.
+    computed on them. home: of a target the data that it is beside, which some tasks learn from or are judged differently without.
     """
     content = {"run": run.fingerprint(), "task": task.to_dict(), "data": data, **split_identity(split)}
+    content |= {"home": home} if home else {}
     return fingerprint({"evaluation": EVALUATION_VERSION, **content})
 
 

@@ -4,7 +4,10 @@
 - of unfinished runs those are given up that a report calls stopped early, or gone wrong by themselves, and that no report calls anything
   else: nobody goes on from their checkpoints, so these go. Whoever wants such a run all the same trains it from its beginning;
 - Ray Train's notes on finished runs go, and what an ended process left behind: temporary files, probes, shards without a manifest;
-- encoders stay, unless they are asked for: then those go of runs that a report has judged in full, but for its best arm's and its winner's;
+- a finished run's embeddings go (its encoder makes them again when a task needs them), unless its encoder is gone: then they are all that a
+  further task could still be answered from;
+- encoders stay, unless they are asked for: then those go of runs that a report has judged in full, but for its best arm's and its winner's,
+  and with them what is left of their embeddings, which is told as a kind of its own;
 - results (pretrain.json, evaluate/*.npz), manifests, reports, MLflow's and Optuna's records never go, so every comparison can be made again.
 
 Nothing goes that was written within the hour: a sweep may be at work on it.
@@ -22,6 +25,7 @@ from typing import Any
 
 from clef_ray.distributed import CHECKPOINT
 from clef_ray.errors import ConfigError, DataError
+from clef_ray.evaluate.features import FOLDER
 from clef_ray.report import record
 from clef_ray.shards.manifest import MANIFEST, PLAN
 from clef_ray.store import Entry, Store
@@ -34,6 +38,8 @@ KINDS = {
     "checkpoints": "of finished runs, whose encoder.pt is the result",
     "given-up checkpoints": "of runs that were stopped early or went wrong by themselves: nobody goes on from them",
     "encoders": "of runs that a report has judged, and which are neither its best nor its winner",
+    "embeddings": "of finished runs, whose encoder makes them again when a task needs them",
+    "last embeddings": "of judged runs whose encoder is gone or goes: a further task has to train such a run again",
     "notes of Ray Train": "on finished runs",
     "unfinished shards": "an ingestion that ended a day ago without a manifest; another start makes them from the source",
     "temporary files": "of writes that were cut off more than a day ago",
@@ -76,6 +82,13 @@ def find(storage: str, *, older_than: float = 0.0, encoders: bool = False) -> li
         ("encoders", _files(spent, ENCODER)),
     ):
         found += [Garbage(kind, e.name, e.size) for e in quiet if e.name in names]
+    for kind, marks in (("embeddings", _with(runs, finished, ENCODER) - spent), ("last embeddings", spent)):
+        folders = {f"runs/{mark}/{FOLDER}" for mark in marks}
+        found += [
+            Garbage(kind, e.name, e.size)
+            for e in quiet
+            if e.name.endswith(".npy") and e.name.rpartition("/")[0] in folders
+        ]
     notes = {mark: files for mark, files in _by_folder(store.walk("ray")).items() if mark in finished}
     found += _folders("notes of Ray Train", "ray", notes, hour)
     shards = _by_folder(store.walk("shards"))
@@ -111,6 +124,11 @@ def _by_folder(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
 
 def _newest(files: Sequence[Entry]) -> float:
     return max(e.modified for e in files)
+
+
+def _with(runs: Mapping[str, list[Entry]], marks: Iterable[str], name: str) -> set[str]:
+    """Those of the runs that have such a file."""
+    return {mark for mark in marks if f"runs/{mark}/{name}" in {e.name for e in runs[mark]}}
 
 
 def _files(marks: Iterable[str], name: str) -> set[str]:

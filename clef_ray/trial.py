@@ -1,7 +1,7 @@
 """One trial: pretrain, then evaluate; each part is skipped where the store holds its result. No Ray.
 
-`storage/runs/<fingerprint>/` holds a run: checkpoint.pt (while it trains), encoder.pt and pretrain.json (once COMPLETE), and
-`evaluate/<fingerprint>.npz`, one file per task.
+`storage/runs/<fingerprint>/` holds a run: checkpoint.pt (while it trains), encoder.pt and pretrain.json (once COMPLETE),
+`evaluate/<fingerprint>.npz`, one file per task and corpus, and `features/<fingerprint>.npy`, its embeddings of a corpus.
 """
 
 import json
@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clef_ray.ablation import Judging, Outcome, Trial
+from clef_ray.ablation import Asked, Judging, Outcome, Trial
 from clef_ray.augment import NoiseBank
-from clef_ray.config import Run, Spec, SplitName
+from clef_ray.config import Run, SplitName
 from clef_ray.distributed import Context, LocalContext
 from clef_ray.errors import DataError
 from clef_ray.evaluate.embedder import Embedder
@@ -137,45 +137,63 @@ def evaluate(
     """Every task's result, on the corpus of pretraining and on each target, by the key of its metrics; what is stored is read, not run.
 
     home, targets: the corpora that `judging` names. ConfigError where pretraining saw patients of the same data that the split judges on;
-    DataError where a task has to be run and the encoder has been freed.
+    DataError where the encoder is needed and has been freed.
     """
-    if run.data == home.manifest.fingerprint and METHODS.get(run.method.name).trains:
-        SPLITS[judging.split].refuse_seen(run.train_folds)
     corpora = {"": home, **(targets or {})}
+    marks = {corpus.manifest.fingerprint for corpus in corpora.values()}
+    if run.data in marks and METHODS.get(run.method.name).trains:
+        SPLITS[judging.split].refuse_seen(run.train_folds)
+    encoder = _Encoder(run, store, device)
+    materials = _materials(encoder, corpora, judging.split)
     results: dict[str, TaskResult] = {}
-    materials: dict[str, Material] = {}
     for asked in judging.asked(run):
-        if store.exists(asked.file):
-            results[asked.key] = TaskResult.from_bytes(store.read_bytes(asked.file))
-            continue
-        if not materials:
-            _require_encoder(run, asked.task, store)
-            materials = _materials(Embedder.load(store.path(), device), corpora, judging.split)
-        result = run_task(asked.task.build(TASKS), materials[asked.target])
-        result = result.prefixed(asked.target) if asked.target else result
-        store.write_bytes(asked.file, result.to_bytes())
-        results[asked.key] = result
+        if not store.exists(asked.file):
+            encoder.needed_by = asked.task.name
+            result = run_task(asked.task.build(TASKS), materials[asked.target])
+            store.write_bytes(asked.file, result.to_bytes())
+        results[asked.key] = _stored(asked, store)
     return results
 
 
-def _materials(encoder: Embedder, corpora: Mapping[str, Corpus], split: SplitName) -> dict[str, Material]:
+def _stored(asked: Asked, store: Store) -> TaskResult:
+    """A result as it is kept, its metrics called after the target that is asked about: another name for the same corpus changes no result."""
+    result = TaskResult.from_bytes(store.read_bytes(asked.file))
+    return result.prefixed(asked.target) if asked.target else result
+
+
+class _Encoder:
+    """A run's encoder, read when it is needed: tasks that find their embeddings in the store do without it.
+
+    needed_by: the task that is being answered.
+    """
+
+    needed_by = ""
+
+    def __init__(self, run: Run, store: Store, device: str) -> None:
+        self.run, self.store, self._device = run, store, device
+        self._read: Embedder | None = None
+
+    def __call__(self) -> Embedder:
+        """DataError where `clef-ray gc --encoders` took it: it does so once a report has judged the run, by the tasks of then."""
+        if self._read is None:
+            if complete(self.store) and not self.store.exists(ENCODER):
+                raise DataError(
+                    f"task {self.needed_by!r} has not judged run {self.run.fingerprint()} yet, and the run's encoder is gone (`clef-ray gc "
+                    f"--encoders` frees it): delete {self.store.path(RECORD)} and start the same command again; it trains the run anew"
+                )
+            self._read = Embedder.load(self.store.path(), self._device)
+        return self._read
+
+
+def _materials(encoder: _Encoder, corpora: Mapping[str, Corpus], split: SplitName) -> dict[str, Material]:
     """What each corpus gives a task to work with; "" is the one of pretraining."""
     home: Material | None = None
     materials = {}
     for name, corpus in corpora.items():
-        features = Features(encoder, corpus)
+        features = Features(encoder.run, encoder, corpus, encoder.store)
         materials[name] = Material(corpus.table, corpus.manifest, features, features, home, SPLITS[split])
         home = home or materials[name]
     return materials
-
-
-def _require_encoder(run: Run, spec: Spec, store: Store) -> None:
-    """A finished run whose encoder is gone: `clef-ray gc --encoders` takes it once a report has judged the run, by the tasks of then."""
-    if complete(store) and not store.exists(ENCODER):
-        raise DataError(
-            f"task {spec.name!r} has not judged run {run.fingerprint()} yet, and the run's encoder is gone (`clef-ray gc --encoders` frees "
-            f"it): delete {store.path(RECORD)} and start the same command again; it trains the run anew"
-        )
 
 
 def load_outcome(trial: Trial, judging: Judging, storage: str) -> Outcome | None:
@@ -187,7 +205,7 @@ def load_outcome(trial: Trial, judging: Judging, storage: str) -> Outcome | None
     for asked in judging.asked(trial.run):
         if not store.exists(asked.file):
             return None
-        results[asked.key] = TaskResult.from_bytes(store.read_bytes(asked.file))
+        results[asked.key] = _stored(asked, store)
     record = record_of(store)
     return Outcome(
         trial,

@@ -64,7 +64,7 @@ def complete(trial: Trial, value: float, **extras: float) -> Outcome:
     seconds = {"pretrain": 2.0, "evaluate": 0.5}
     if trial.seed != 0:  # seed 0 was there already: what a sweep finds in the store has no wall time
         seconds["wall"] = 2.75
-    return Outcome(trial, "COMPLETE", {"diagnosis": result}, history, seconds)
+    return Outcome(trial, "COMPLETE", {"probe": result}, history, seconds)
 
 
 def outcomes(made: Plan, values: Mapping[str, Sequence[float]]) -> list[Outcome]:

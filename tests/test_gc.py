@@ -22,6 +22,7 @@ from clef_ray.cli.gc import gc as verb
 from clef_ray.config import evaluation_fingerprint
 from clef_ray.distributed import CHECKPOINT, save_state
 from clef_ray.errors import ConfigError, DataError, StorageError
+from clef_ray.evaluate.features import FOLDER
 from clef_ray.gc import DAY, HOUR, find, free
 from clef_ray.report.record import Report, dump
 from clef_ray.report.study import StudyView
@@ -32,7 +33,9 @@ from clef_ray.trial import load_outcome, run_store
 
 PLAN = toy_plan()
 #: How far a run has come, and whether its checkpoint was left: nothing, some epochs, the encoder, everything.
-STATES = ("absent", "started", "pretrained", "finished", "finished, no checkpoint")
+STATES = ("absent", "started", "pretrained", "finished", "finished, no checkpoint", "finished, no encoder")
+EMBEDDINGS = f"{FOLDER}/0123456789abcdef.npy"
+
 #: What a report may say of a run that has not finished; None: it is planned, and that is all.
 VERDICTS = ("PRUNED", "FAILED", "lost", None)
 
@@ -46,9 +49,11 @@ def make_run(storage, trial, state, value=0.8):
         return
     record = {"state": "COMPLETE", "history": [{"epoch": 1.0, "loss": value}], "seconds": 2.0}
     store.write_bytes(RECORD, json.dumps(record).encode())
-    store.write_bytes(ENCODER, b"weights")
+    if "no encoder" not in state:
+        store.write_bytes(ENCODER, b"weights")
+    store.write_bytes(EMBEDDINGS, b"embeddings")
     if state.startswith("finished"):
-        result = complete(trial, value).results["diagnosis"]
+        result = complete(trial, value).results["probe"]
         name = f"evaluate/{evaluation_fingerprint(trial.run, PLAN.tasks[0], PLAN.data)}.npz"
         store.write_bytes(name, result.to_bytes())
 
@@ -82,7 +87,7 @@ def content(folder):
 
 def loaded(storage):
     """What the experiment would find there, comparable."""
-    found = [load_outcome(t, PLAN.tasks, PLAN.data, str(storage)) for t in PLAN.trials]
+    found = [load_outcome(t, PLAN.judging, str(storage)) for t in PLAN.trials]
     return [o and (o.metrics, o.history, o.seconds) for o in found]
 
 
@@ -123,7 +128,7 @@ def test_every_comparison_can_still_be_made_and_every_run_goes_on(
         others += ["shards/a/part-00000.parquet", "runs/mine.txt", "reports/x/report.html", "notes.tmp"]
         for name in others:
             Store(folder).write_bytes(name, b"x")
-        known = [load_outcome(t, PLAN.tasks, PLAN.data, folder) for t in PLAN.trials]
+        known = [load_outcome(t, PLAN.judging, folder) for t in PLAN.trials]
         for number, verdicts in enumerate(said):
             told = [o or (v and ended(t, v)) for o, t, v in zip(known, PLAN.trials, verdicts, strict=True)]
             make_report(folder, PLAN, [o for o in told if o], name=f"toy-{number}")
@@ -147,20 +152,26 @@ def test_every_comparison_can_still_be_made_and_every_run_goes_on(
             run = run_store(folder, trial.run)
             if state == "started" and trial.run.fingerprint() not in over:
                 assert history_so_far(run) == [{"epoch": 1.0, "loss": values[PLAN.trials.index(trial)]}]
-            if state == "pretrained":
-                assert run.exists(ENCODER), "its tasks are still to be evaluated"
+            still_has_what_is_needed(run, state, encoders)
             if said and best[trial.arm.name] == max(best.values()) and state.startswith("finished"):
-                assert run.exists(ENCODER), "the best arm's"
+                assert run.exists(ENCODER) == ("no encoder" not in state), "the best arm's"
         freed = {Path(name).name for name in gone}
-        assert freed <= ({CHECKPOINT, ENCODER} if encoders else {CHECKPOINT})
+        assert freed <= {CHECKPOINT, Path(EMBEDDINGS).name} | ({ENCODER} if encoders else set())
         if hours > 24:
             finished = {
                 t.run.fingerprint()
                 for t, s in zip(PLAN.trials, states, strict=True)
-                if s in ("pretrained", "finished")
+                if s in ("pretrained", "finished", "finished, no encoder")
             }
             assert {n.split("/")[1] for n in gone if n.endswith(CHECKPOINT)} == finished | over
             assert {g.name.split("/")[1] for g in garbage if g.kind == "given-up checkpoints"} == over
+
+
+def still_has_what_is_needed(run, state, encoders):
+    if state == "pretrained":
+        assert run.exists(ENCODER), "its tasks are still to be evaluated"
+    if state == "finished, no encoder" and not encoders:
+        assert run.list(FOLDER), "a further task could be answered from nothing else"
 
 
 def storage_with(tmp_path, states, report=True):
@@ -168,7 +179,7 @@ def storage_with(tmp_path, states, report=True):
     for i, (trial, state) in enumerate(zip(PLAN.trials, states, strict=True)):
         make_run(tmp_path, trial, state, 0.5 + i / 100)
     if report:
-        found = [load_outcome(t, PLAN.tasks, PLAN.data, str(tmp_path)) for t in PLAN.trials]
+        found = [load_outcome(t, PLAN.judging, str(tmp_path)) for t in PLAN.trials]
         make_report(tmp_path, PLAN, [o for o in found if o])
     age(tmp_path, 2 * DAY)
 
@@ -256,6 +267,37 @@ def test_encoders_go_only_when_asked_for_and_never_the_best_arms(tmp_path):
     assert freed_encoders(tmp_path) == {(t.arm.name, t.seed) for t in PLAN.trials if t.arm.name != "random"}
 
 
+def freed_embeddings(storage, kind, **options):
+    """The trials whose embeddings are garbage of this kind."""
+    names = {g.name.split("/")[1] for g in find(str(storage), **options) if g.kind == kind}
+    return {i for i, t in enumerate(PLAN.trials) if t.run.fingerprint() in names}
+
+
+def test_embeddings_go_while_the_encoder_can_make_them_again(tmp_path):
+    """Of a run without its encoder they are all that a further task could be answered from: they stay until they are asked for with it."""
+    states = ["finished", "finished, no encoder", "pretrained", "started", *["finished"] * 11]
+    storage_with(tmp_path, states)
+    run_store(str(tmp_path), PLAN.trials[4].run).write_bytes(f"{FOLDER}/new.npy.0123abcd.tmp", b"x")
+    age(tmp_path, 2 * DAY)
+    assert freed_embeddings(tmp_path, "embeddings") == {*range(15)} - {1, 3}
+    assert not freed_embeddings(tmp_path, "last embeddings")
+    told = find(str(tmp_path))
+    assert len({g.name for g in told}) == len(told), "each is told once"
+    best = {12, 13, 14}
+    assert freed_embeddings(tmp_path, "embeddings", encoders=True) == {2} | best
+    assert freed_embeddings(tmp_path, "last embeddings", encoders=True) == {*range(12)} - {2, 3}
+    free(str(tmp_path), told)
+    assert {g.kind for g in find(str(tmp_path), encoders=True)} == {"encoders", "last embeddings"}
+    assert freed_embeddings(tmp_path, "last embeddings", encoders=True) == {1}
+    assert not freed_embeddings(tmp_path, "embeddings", encoders=True)
+
+
+def test_embeddings_of_a_run_that_is_at_work_stay(tmp_path):
+    storage_with(tmp_path, ["finished"] * 2 + ["absent"] * 13, report=False)
+    run_store(str(tmp_path), PLAN.trials[0].run).write_bytes("evaluate/new.npz", b"")
+    assert freed_embeddings(tmp_path, "embeddings") == {1}
+
+
 def test_an_encoder_that_no_report_names_is_all_there_is(tmp_path):
     storage_with(tmp_path, ["finished"] * 15, report=False)
     assert not freed_encoders(tmp_path)
@@ -265,7 +307,7 @@ def test_another_report_may_need_what_one_has_judged(tmp_path):
     """A second experiment that shares an arm and has not evaluated it, or in which it is the best."""
     storage_with(tmp_path, ["finished"] * 15)
     alone = replace(PLAN, trials=PLAN.trials[:3])
-    found = [load_outcome(t, PLAN.tasks, PLAN.data, str(tmp_path)) for t in alone.trials]
+    found = [load_outcome(t, PLAN.judging, str(tmp_path)) for t in alone.trials]
     make_report(tmp_path, alone, found, name="best-there")
     unfinished = replace(PLAN, trials=PLAN.trials[3:6], split="selection")
     make_report(tmp_path, unfinished, [], name="not-yet-there")
@@ -282,9 +324,9 @@ def test_a_sweep_keeps_what_it_found_and_its_winner(tmp_path):
     plan = replace(
         PLAN, trials=trials, ablation=replace(PLAN.ablation, arms=tuple(renamed.values()), base="c000")
     )
-    found = [load_outcome(t, PLAN.tasks, PLAN.data, str(tmp_path)) for t in trials]
+    found = [load_outcome(t, PLAN.judging, str(tmp_path)) for t in trials]
     rows = tuple(Configuration(i, "COMPLETE", {}) for i in range(4))
-    winner = load_outcome(PLAN.trials[9], PLAN.tasks, PLAN.data, str(tmp_path))
+    winner = load_outcome(PLAN.trials[9], PLAN.judging, str(tmp_path))
     study = StudyView("toy", (("probe/auroc", "maximize"),), rows, best=(0, 2), winner=(winner,))
     make_report(tmp_path, plan, found, study)
     age(tmp_path, 2 * DAY)
@@ -329,14 +371,15 @@ def test_leftovers_of_every_kind(tmp_path):
     for name in names:
         Store(str(tmp_path)).write_bytes(name, b"12345")
     age(tmp_path, 2 * DAY)
+    finished = {f"runs/{done}/{CHECKPOINT}", f"runs/{done}/{EMBEDDINGS}"}
     before = set(content(tmp_path))
     garbage = find(str(tmp_path))
     kinds = {g.kind for g in garbage}
-    assert kinds == set(module.KINDS) - {"encoders", "given-up checkpoints"}
+    assert kinds == set(module.KINDS) - {"encoders", "given-up checkpoints", "last embeddings"}
     assert {g.name: g.size for g in garbage}["shards/a"] == 15
     free(str(tmp_path), garbage)
     gone = before - set(content(tmp_path))
-    assert gone == {name for name, kind in names.items() if kind} | {f"runs/{done}/{CHECKPOINT}"}
+    assert gone == {name for name, kind in names.items() if kind} | finished
     assert not (tmp_path / "shards/a").exists()
     free(str(tmp_path), garbage)  # another one was faster
 
@@ -362,10 +405,11 @@ def test_an_object_store_is_treated_alike(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Store, "_at", at)
     garbage = find("s3://bucket/clef")
-    assert [g.name for g in garbage] == [f"runs/{PLAN.trials[0].run.fingerprint()}/{CHECKPOINT}"]
+    done = f"runs/{PLAN.trials[0].run.fingerprint()}"
+    assert [g.name for g in garbage] == [f"{done}/{CHECKPOINT}", f"{done}/{EMBEDDINGS}"]
     before = set(content(tmp_path))
     free("s3://bucket/clef", garbage)
-    assert before - set(content(tmp_path)) == {f"bucket/clef/{garbage[0].name}"}
+    assert before - set(content(tmp_path)) == {f"bucket/clef/{g.name}" for g in garbage}
 
 
 @pytest.mark.parametrize("days", [-1.0, float("nan")])
@@ -387,12 +431,13 @@ def test_the_verb_says_what_and_a_dry_run_touches_nothing(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "Would free" in said
     assert "checkpoints" in said
+    assert "embeddings" in said
     assert "3" in said
     assert verb(Namespace(**options, dry_run=False, json=True)) == 0
     told = json.loads(capsys.readouterr().out)
     gone = before.keys() - content(tmp_path).keys()
     assert {item["name"] for item in told["items"]} == gone
-    assert len(gone) == 3
+    assert len(gone) == 6
     assert told["bytes"] == sum(len(before[name]) for name in gone)
     assert verb(Namespace(**options, dry_run=False, json=False)) == 0
     assert "Nothing to free" in capsys.readouterr().out

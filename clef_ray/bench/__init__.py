@@ -1,8 +1,8 @@
 """`clef-ray bench`: speed as ratios, measured in one run against a plain alternative and against the machine's limit.
 
-ingest.py: raw files to shards. streaming.py: shards to augmented views. step.py: the training step. loss.py: the guided loss by batch. sweep.py: what a sweep costs beyond
-its trials. naive.py: the step written plainly. measure.py: taking turns, and the machine. Nothing but the project is needed: data are
-synthetic, in a temporary folder.
+ingest.py: raw files to shards. streaming.py: shards to augmented views. step.py: the training step. loss.py: the guided loss by batch.
+evaluate.py, probes.py: judging encoders. sweep.py: what a sweep costs beyond its trials. naive.py: the step written plainly. measure.py: taking turns,
+and the machine. Nothing but the project is needed: data are synthetic, in a temporary folder.
 """
 
 import json
@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from clef_ray.bench import ingest, loss, step, streaming, sweep
+from clef_ray.bench import evaluate, ingest, loss, probes, step, streaming, sweep
 from clef_ray.bench.measure import Figure, machine
 from clef_ray.errors import ConfigError
 
 #: What can be measured by itself, in the order of `all`.
-GROUPS = ("ingest", "stream", "step", "loss", "sweep")
+GROUPS = ("ingest", "stream", "step", "loss", "evaluate", "sweep")
 
 #: Seconds of pretraining of a trial where the group `sweep` is asked for by itself.
 LONG = 60.0
@@ -91,6 +91,11 @@ def _figures(group: str, quick: bool, seconds: float | None, say: Callable[[str]
         say("the guided loss by batch")
         by_batch = {64: 5, 2048: 3} if quick else {64: 31, 256: 31, 1024: 15, 2048: 15, 4096: 5, 8192: 3}
         return loss.losses(loss.Sizes(by_batch))
+    if group == "evaluate":
+        records, resamples, part = (5000, 100, (1, 4)) if quick else (100_000, 1000, (2, 8))
+        figures = evaluate.evaluation(evaluate.Sizes(records, 44, resamples, part, rounds=3), say)
+        features, some = (64, 4) if quick else (1024, 2)
+        return [*figures, probes.probes(probes.Sizes(records, features, 44, some, rounds=1), say)]
     return sweep.sweep(_sweep_sizes(quick, seconds), say)
 
 

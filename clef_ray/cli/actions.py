@@ -3,8 +3,15 @@
 import argparse
 import json
 import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from clef_ray.registry import DATASETS
+
+if TYPE_CHECKING:
+    from clef_ray.config import Run, Spec
+    from clef_ray.evaluate.run import TaskResult
+    from clef_ray.shards import Corpus
 
 
 def synth(arguments: argparse.Namespace) -> int:
@@ -19,14 +26,14 @@ def ingest(arguments: argparse.Namespace) -> int:
     return run(arguments)
 
 
-def _plain_folder(arguments: argparse.Namespace, fs: float) -> str:
+def _plain_folder(data: str, storage: str, fs: float) -> str:
     from clef_ray.cli.data import prepare
     from clef_ray.shards import ingest_local
 
     return prepare(
-        arguments.data,
+        data,
         fs,
-        arguments.storage,
+        storage,
         lambda name, options, out: ingest_local(DATASETS.get(name)(**options), out),
     )
 
@@ -47,7 +54,7 @@ def pretrain(arguments: argparse.Namespace) -> int:
     run.canonical()  # settings that contradict each other are told before the data are made
     Store(arguments.storage).check_writable()
     bank = bank_of(run.views, arguments.storage)
-    folder = _plain_folder(arguments, run.signals.fs)
+    folder = _plain_folder(arguments.data, arguments.storage, run.signals.fs)
     corpus = load_corpus(folder, run.signals.fs, None if run.views.lead == "random" else (run.views.lead,))
     run = replace(run, data=corpus.manifest.fingerprint)
     store = run_store(arguments.storage, run)
@@ -63,24 +70,7 @@ def pretrain(arguments: argparse.Namespace) -> int:
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
-    from clef_ray.ablation import Judging
-    from clef_ray.config import task_spec
-    from clef_ray.evaluate.embedder import Embedder
-    from clef_ray.evaluate.features import task_leads
-    from clef_ray.shards import Manifest, load_corpus
-    from clef_ray.store import Store
-    from clef_ray.trial import evaluate as evaluate_run
-
-    tasks = [task_spec(text) for text in arguments.tasks]
-    folder = _newest_run(arguments.storage) if arguments.run == "latest" else arguments.run
-    folder = folder.removesuffix("/encoder.pt")
-    run = Embedder.load(folder, "cpu").run
-    shards = _plain_folder(arguments, run.signals.fs)
-    manifest = Manifest.load(shards)
-    leads = task_leads(tasks, manifest.leads) or manifest.leads[:1]
-    judging = Judging(tuple(tasks), manifest.fingerprint)
-    corpus = load_corpus(shards, run.signals.fs, leads)
-    results = evaluate_run(run, judging, corpus, Store(folder), device=arguments.device)
+    results = _results(arguments)
     if arguments.json:
         found = {n: e.value for r in results.values() for n, e in r.estimates.items()}
         found |= {n: value for r in results.values() for n, value in r.extras.items()}
@@ -93,6 +83,53 @@ def evaluate(arguments: argparse.Namespace) -> int:
         for metric, value in result.extras.items():
             print(f"  {metric:<28} {value:8.3f}")
     return 0
+
+
+def _results(arguments: argparse.Namespace) -> "Mapping[str, TaskResult]":
+    """What the run's store holds or gets of every task on the run's corpus and the targets."""
+    from clef_ray.ablation import Judging
+    from clef_ray.cli.data import check_tasks
+    from clef_ray.cli.options import targets_of
+    from clef_ray.config import task_spec
+    from clef_ray.evaluate.embedder import Embedder
+    from clef_ray.store import Store
+    from clef_ray.trial import evaluate as evaluate_run
+
+    tasks = tuple(task_spec(text) for text in arguments.tasks)
+    named = targets_of({}, arguments.target)
+    folder = _newest_run(arguments.storage) if arguments.run == "latest" else arguments.run
+    folder = folder.removesuffix("/encoder.pt")
+    run = Embedder.load(folder, "cpu").run
+    check_tasks(tasks, arguments.data, named, run.signals.fs)
+    home = _judged(arguments.data, arguments.storage, tasks, run)
+    if named:
+        _require_home(run, arguments.data, home.manifest.fingerprint)
+    targets = {name: _judged(data, arguments.storage, tasks, run) for name, data in named.items()}
+    marks = {name: corpus.manifest.fingerprint for name, corpus in targets.items()}
+    judging = Judging(tasks, home.manifest.fingerprint, tuple(sorted(marks.items())))
+    return evaluate_run(run, judging, home, Store(folder), targets, arguments.device)
+
+
+def _require_home(run: "Run", data: str, mark: str) -> None:
+    """ConfigError where targets would be judged beside a corpus that is not the one of pretraining. mark: its fingerprint."""
+    from clef_ray.errors import ConfigError
+    from clef_ray.registry import METHODS
+
+    if METHODS.get(run.method.name).trains and run.data != mark:
+        raise ConfigError(
+            f"--target: --data {data} ({mark[:8]}) is not what the run was pretrained on ({run.data[:8]}); give --data those: "
+            "targets are judged beside them"
+        )
+
+
+def _judged(data: str, storage: str, tasks: Sequence["Spec"], run: "Run") -> "Corpus":
+    """The corpus behind `data`, with those of its leads that the tasks look at, one at least."""
+    from clef_ray.evaluate.features import task_leads
+    from clef_ray.shards import Manifest, load_corpus
+
+    folder = _plain_folder(data, storage, run.signals.fs)
+    leads = Manifest.load(folder).leads
+    return load_corpus(folder, run.signals.fs, task_leads(tasks, leads) or leads[:1])
 
 
 def _newest_run(storage: str) -> str:

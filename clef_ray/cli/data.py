@@ -1,13 +1,14 @@
 """What `--data` may name: a folder of shards, a dataset's folder, or a dataset by name; turned into shards where it is not yet."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from clef_ray.config import fingerprint
+from clef_ray.config import Spec, fingerprint
 from clef_ray.errors import ConfigError, DataError
-from clef_ray.registry import DATASETS, unknown
+from clef_ray.evaluate.problem import Facts, require_answerable
+from clef_ray.registry import DATASETS, TASKS, unknown
 from clef_ray.shards import Manifest
 from clef_ray.shards.manifest import MANIFEST
 from clef_ray.store import Store
@@ -94,3 +95,38 @@ def prepare(
     if not Store(folder).exists(MANIFEST):
         ingest(found.name, found.options, folder)
     return folder
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """What the manifest of a dataset will say that is not ingested yet."""
+
+    dataset: str
+    leads: tuple[str, ...]
+    label_sets: Mapping[str, tuple[str, ...]]
+    headline: str
+    targets: Mapping[str, str]
+
+
+def facts_of(named: str, fs: float) -> Facts:
+    """What is known of data that `--data` or `--target` names before they are ingested. DataError for a folder that lacks a table."""
+    found = find(named, fs)
+    if not isinstance(found, Raw):
+        return Manifest.load(found)
+    made = found.build()
+    return _Planned(found.name, made.leads, made.label_sets, made.headline, made.targets)
+
+
+def check_tasks(tasks: Iterable[Spec], data: str, targets: Mapping[str, str], fs: float) -> None:
+    """ConfigError where one of the tasks can be answered neither on the data of pretraining nor on a target: a typo would be skipped on all;
+    or where two have one name.
+    """
+    asked = [task.build(TASKS) for task in tasks]
+    prefixes = [task.prefix for task in asked]
+    if twice := [prefix for prefix in prefixes if prefixes.count(prefix) > 1]:
+        raise ConfigError(
+            f"two tasks are called {twice[0]!r}: their metrics would overwrite each other; ask for one of them"
+        )
+    corpora = {f"--data {data}": facts_of(data, fs)}
+    corpora |= {f"--target {name}={other}": facts_of(other, fs) for name, other in targets.items()}
+    require_answerable(asked, corpora)

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from clef_ray.ablation import Ablation, Plan
 from clef_ray.augment import require_bank
-from clef_ray.cli.data import find
+from clef_ray.cli.data import check_tasks, find
 from clef_ray.cli.launch import data_of, request_of
 from clef_ray.cluster.capacity import Request, check
 from clef_ray.cluster.stream import reading
@@ -105,7 +105,9 @@ def show_search(
     say(stopping_rule(asked.stopping))
     say(f"then the best one and the first with the fresh {_seeds(asked.fresh_seeds)} on the test patients")
     run, storage, request = runs[0], arguments.storage, request_of(arguments)
-    data = _data(data_of(arguments, runs), run, storage)
+    named = data_of(arguments, runs)
+    check_tasks(asked.specs(), named, {}, run.signals.fs)
+    data = _data(named, run, storage)
     say(data.line)
     for r in runs:
         require_bank(r.views, storage)
@@ -224,7 +226,9 @@ def show(
     console: Console,
     targets: Mapping[str, str] | None = None,
 ) -> int:
-    """Print arms x seeds, distinct runs, what is finished, capacity and an estimate. CapacityError where one trial does not fit."""
+    """Print arms x seeds, distinct runs, what is finished, capacity and an estimate. CapacityError where one trial does not fit,
+    ConfigError where no corpus can answer a task.
+    """
     run = draft.trials[0].run
     unique = draft.unique()
 
@@ -238,6 +242,7 @@ def show(
     )
     for line in unasked(draft.ablation, arms):
         say(line)
+    check_tasks(draft.tasks, data, targets or {}, run.signals.fs)
     left, cohort = [t.run for t in unique], _data(data, run, storage)
     say(cohort.line)
     for r in left:

@@ -91,7 +91,7 @@ def ablate(ablation: Ablation, arguments: argparse.Namespace, console: "Console"
             return show(draft, data, arguments.storage, request, console, targets)
     from clef_ray.cli.launch import launch
 
-    with launch(runs, arguments, console, targets) as ready:
+    with launch(runs, arguments, console, draft.tasks, targets) as ready:
         concrete = draft.on(ready.data, arguments.data, ready.target_data)
         return 1 if failures(conduct(concrete, ready).outcomes) else 0
 
@@ -182,7 +182,7 @@ class Record:
         self.guard()
         for outcome in outcomes:
             self.tracker.close_trial(outcome)
-        comparison = compare(concrete, outcomes, study, self.lineage["options"])
+        comparison = compare(concrete, outcomes, study, self.lineage["options"], self.lineage["leakage"])
         reports = Store(self.ready.storage).child("reports")
         files = write_report(
             reports, concrete, outcomes, comparison, self.lineage, study, self.ready.resources
@@ -214,7 +214,7 @@ def recording(
     from clef_ray.tracking.delivery import Delivered
     from clef_ray.tracking.mlflow import MlflowTracker
 
-    lineage = describe(ready.folder, concrete, example.run, ready.arguments)
+    lineage = describe(ready.folder, concrete, example.run, ready.arguments, ready.targets)
     display = Display(
         concrete,
         ready.console,

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from clef_ray.cli.data import Raw, find, prepare
+from clef_ray.cli.data import check_tasks, prepare
 from clef_ray.cluster.capacity import Request, check, require_shared
 from clef_ray.cluster.ingest import ingest
 from clef_ray.cluster.interrupt import interruptible
 from clef_ray.cluster.session import session
-from clef_ray.config import Run
+from clef_ray.config import Run, Spec
 from clef_ray.shards import Manifest
 from clef_ray.store import Store
 from clef_ray.studies.storage import check as check_study
@@ -91,17 +91,15 @@ def launch(
     runs: Sequence[Run],
     arguments: argparse.Namespace,
     console: Console,
+    tasks: Sequence[Spec],
     targets: Mapping[str, str] | None = None,
 ) -> Iterator[Launch]:
     """Everything ready for runs like these. What is wrong is told in the order of its price: names, folders, databases, Ray, capacity.
 
-    targets: name -> data of the corpora that encoders are judged on besides.
+    tasks: that they are judged by; targets: name -> data of the corpora that they are judged on besides.
     """
     data, fs = data_of(arguments, runs), runs[0].signals.fs
-    for named in (data, *(targets or {}).values()):
-        ready = find(named, fs)
-        if isinstance(ready, Raw):
-            ready.build()  # a folder that lacks a table is told now, not after Ray's start
+    check_tasks(tasks, data, targets or {}, fs)
     request, store = request_of(arguments), Store(arguments.storage)
     store.check_writable()
     tracking = arguments.tracking_uri or default_uri(store)

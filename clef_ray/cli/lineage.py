@@ -4,6 +4,7 @@ import argparse
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,14 +12,21 @@ from clef_ray.ablation import Plan
 from clef_ray.cli import Parser
 from clef_ray.cli.options import add_options
 from clef_ray.config import Run
-from clef_ray.shards import Manifest, read_table
+from clef_ray.evaluate.inputs import SPLITS
+from clef_ray.evaluate.known import Known
+from clef_ray.evaluate.leakage import leakage
+from clef_ray.shards import Manifest
 from clef_ray.tracking import public
 
 
-def describe(folder: str, plan: Plan, run: Run, arguments: argparse.Namespace) -> dict[str, str]:
-    """Free names to texts. run: one of those that the plan holds or will hold: it says which folds pretraining sees."""
-    manifest, table = Manifest.load(folder), read_table(folder)
-    seen = table["fold"].isin(run.train_folds)
+def describe(
+    folder: str, plan: Plan, run: Run, arguments: argparse.Namespace, targets: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Free names to texts. run: one of those that the plan holds or will hold: it says which folds pretraining sees; targets: folders of the
+    corpora that encoders are judged on besides, by name.
+    """
+    manifest, judged = Manifest.load(folder), {name: Known.read(at) for name, at in (targets or {}).items()}
+    checked = leakage(Known.read(folder), judged, run.train_folds, SPLITS[plan.split])
     packages = ("clef-ray", "ray", "torch", "numpy", "scikit-learn", "optuna", "mlflow", "pyarrow")
     return {
         "command": shlex.join(["python", *map(public, sys.argv)]),
@@ -26,11 +34,21 @@ def describe(folder: str, plan: Plan, run: Run, arguments: argparse.Namespace) -
         "data": public(folder),
         "data_fingerprint": plan.data,
         "dataset": f"{manifest.dataset}: {manifest.records} records of {manifest.patients} patients, {sum(manifest.quarantined.values())} quarantined",
-        "leakage": f"pretraining saw {table.loc[seen, 'patient'].nunique()} patients; the other {table.loc[~seen, 'patient'].nunique()} were held out of it",
+        "leakage": checked.told() + _unchecked(plan),
         "git_commit": _commit(),
         "python": sys.version.split()[0],
         **{name: version(name) for name in packages},
     }
+
+
+def _unchecked(plan: Plan) -> str:
+    """What the check does not look at."""
+    published = [task.name for task in plan.tasks if dict(task.options).get("split") == "published"]
+    if not published:
+        return ""
+    return (
+        f"; the published splits of {', '.join(published)} have parts of their own, which were not compared"
+    )
 
 
 def given(arguments: argparse.Namespace) -> str:

@@ -27,8 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
     folder = _find(arguments.experiment, arguments.storage, arguments.plan)
     place, _, _ = folder.path().rpartition("/")
     report = load(folder, place.removesuffix("/reports"))
-    options = report.lineage.get("options", "")  # older records have none
-    comparison = compare(report.plan, report.outcomes, report.study, options)
+    options, leakage = (report.lineage.get(name, "") for name in ("options", "leakage"))  # older: none
+    comparison = compare(report.plan, report.outcomes, report.study, options, leakage)
     files = write_report(
         Store(place),
         report.plan,

@@ -37,7 +37,7 @@ def search(declared: Search, arguments: argparse.Namespace, console: Console) ->
 
         with session(arguments.address):
             return show_search(asked, settings, examples, arguments, console)
-    with launch(examples, arguments, console) as ready:
+    with launch(examples, arguments, console, asked.specs()) as ready:
         return _search(asked, settings, ready)
 
 

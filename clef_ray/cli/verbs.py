@@ -223,10 +223,18 @@ def _add_evaluate(actions: Subparsers) -> None:
         "evaluate",
         evaluate,
         "Judge a trained encoder by downstream tasks.",
-        "clef-ray evaluate latest --data synthetic:patients=300 --tasks diagnosis score_spearman",
+        "clef-ray evaluate latest --data synthetic:patients=300 --tasks diagnosis score_spearman\n"
+        "  clef-ray evaluate storage/runs/3f2a... --data /data/ptbxl --target cinc2017=/data/cinc2017 --tasks diagnosis cinc2017_rhythm",
     )
     add("run", metavar="RUN", help="a run's folder (what `clef-ray pretrain` printed), or `latest`")
     _add_data(add)
+    add(
+        "--target",
+        action="append",
+        default=[],
+        metavar="NAME=DATA",
+        help="judge it on this corpus, too, beside --data, the one it was pretrained on; metrics begin with NAME/; repeatable",
+    )
     add(
         "--tasks",
         nargs="+",

@@ -5,7 +5,7 @@
 Shape letters: N records, K classes (1 for values), T samples.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clef_ray.errors import DataError
+from clef_ray.datasets import COVARIATES
+from clef_ray.errors import ConfigError, DataError
 from clef_ray.evaluate.inputs import OFFICIAL, Rows, Split, patients
 from clef_ray.registry import unknown
-from clef_ray.tasks import PARTS, Classes, Learnt, Task, Values
+from clef_ray.tasks import PARTS, Classes, Learnt, Task, Values, lead_in
 
 if TYPE_CHECKING:
     from torch import Tensor, device, nn
@@ -26,7 +27,11 @@ Kind = Literal["multilabel", "exclusive", "values"]
 
 
 class Unanswerable(Exception):  # noqa: N818  # it is no error: the run says why and goes on
-    """A corpus lacks what a task needs; the text says what."""
+    """A corpus lacks what a task needs; the text says what. notes: the details, for the result."""
+
+    def __init__(self, reason: str, notes: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.notes = notes
 
 
 class Facts(Protocol):
@@ -58,8 +63,18 @@ class Trainable(Protocol):
         """The same architecture, initialised anew."""
         ...
 
-    def inputs(self, task: Task, rows_N: NDArray[np.int64]) -> "Tensor":
-        """What the encoder is given for these records, on `device`: [rows, 1, T], filtered and standardised."""
+    @property
+    def window(self) -> float:
+        """How much of each record the encoder is given [s]."""
+        ...
+
+    def inputs(
+        self, task: Task, rows_N: NDArray[np.int64], span: tuple[float, float] | None = None
+    ) -> "Tensor":
+        """What the encoder is given for these records, on `device`: [rows, 1, T], filtered and standardised.
+
+        span: only the piece from the one second of the window to the other, as if nothing else had been recorded.
+        """
         ...
 
 
@@ -87,7 +102,8 @@ class Problem:
     """A question with its truth.
 
     names: of the classes in order, or of the one target; truth_NK: 1 or 0 per class, or the value in `unit`, NaN where it is not known (such
-    records are in none of `rows`); rows: who is learnt from, chosen by and judged; patient_N: whose record it is.
+    records are in none of `rows`); rows: who is learnt from, chosen by and judged; patient_N: whose record it is; left_out: classes of
+    the label set that are not judged.
     """
 
     kind: Kind
@@ -97,6 +113,7 @@ class Problem:
     patient_N: NDArray[np.str_]
     unit: str = ""
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def positives(self) -> NDArray[np.bool_]:
@@ -127,30 +144,34 @@ def class_problem(task: Classes, material: Material) -> Problem:
 
     Raises Unanswerable where the corpus lacks the labels or enough of them, DataError for a label outside the vocabulary.
     """
-    labels, vocabulary = _label_set(task, material.facts, material.table)
-    annotated_N, positive_NK = label_matrix(material.table, labels, vocabulary)
+    labels, vocabulary, table = _label_set(task, material.facts, material.table)
+    annotated_N, positive_NK = label_matrix(table, labels, vocabulary)
     rows, notes = _rows(task, material)
     rows = Rows(*(part_N & annotated_N for part_N in rows))
     if task.exclusive:
         _require_one_each(positive_NK[rows.train | rows.validation | rows.test], labels)
     judged, left_out = _judged_classes(positive_NK, rows, vocabulary, task.min_positives)
     if not judged or (task.exclusive and len(judged) < 2):
-        raise Unanswerable(f"no class of {labels!r} has enough records in train, validation and test")
+        reason = f"no class of {labels!r} has enough records in train, validation and test"
+        raise Unanswerable(reason, (*notes, *left_out))
     if task.exclusive:
         known_N = positive_NK[:, judged].any(axis=1)
         rows = Rows(*(part_N & known_N for part_N in rows))
     kind: Kind = "exclusive" if task.exclusive else "multilabel"
     names = tuple(vocabulary[k] for k in judged)
     truth_NK = positive_NK[:, judged].astype(np.float64)
-    return Problem(kind, names, truth_NK, rows, patients(material.table), notes=(*notes, *left_out))
+    absent = tuple(name for name in vocabulary if name not in names)
+    told = (*notes, *left_out)
+    return Problem(kind, names, truth_NK, rows, patients(material.table), notes=told, left_out=absent)
 
 
 def value_problem(task: Values, material: Material) -> Problem:
     """Records whose target is known. Raises Unanswerable where the corpus lacks it, or has no two different values to learn from."""
     require_dataset(task, material.facts)
-    if task.target not in material.table:
+    column = task.target if task.target in COVARIATES else f"target_{task.target}"
+    if column not in material.table:
         raise Unanswerable(f"the corpus has no {task.target!r}")
-    value_N = material.table[task.target].to_numpy(dtype=np.float64)
+    value_N = material.table[column].to_numpy(dtype=np.float64)
     rows, notes = _rows(task, material)
     rows = Rows(*(part_N & np.isfinite(value_N) for part_N in rows))
     for name, part_N in zip(PARTS, rows, strict=True):
@@ -160,10 +181,35 @@ def value_problem(task: Values, material: Material) -> Problem:
     return Problem("values", (task.target,), value_N[:, None], rows, patient_N, task.unit, notes)
 
 
+def refusal(task: Task, facts: Facts) -> str | None:
+    """Why a corpus cannot answer a task, as far as its manifest tells (dataset, lead, label set, target); None where nothing speaks against it.
+
+    Classes that a task makes from the table are not in the manifest: those it cannot tell.
+    """
+    if task.dataset and facts.dataset not in (task.dataset, *task.alike):
+        return f"it asks about {task.dataset}, and these are records of {facts.dataset}"
+    if lead_in(task, facts.leads) is None:
+        return f"it needs lead {task.lead}; the shards hold {', '.join(facts.leads)}"
+    if isinstance(task, Classes) and type(task).made is Classes.made:
+        return _no_label_set(task, facts)
+    if isinstance(task, Values) and task.target not in (*COVARIATES, *facts.targets):
+        return str(unknown("target", task.target, facts.targets, f"task {task.name}"))
+    return None
+
+
+def require_answerable(tasks: Iterable[Task], corpora: Mapping[str, Facts]) -> None:
+    """ConfigError where a task can be answered on none of the corpora: a typo, or the wrong data. corpora: by what the user calls them."""
+    for task in tasks:
+        reasons = {name: refusal(task, facts) for name, facts in corpora.items()}
+        if all(reasons.values()):
+            each = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+            raise ConfigError(f"no corpus can answer task {task.prefix!r} ({task.name}): {each}")
+
+
 def require_dataset(task: Task, facts: Facts) -> None:
-    """Unanswerable where the task asks about another dataset."""
-    if task.dataset and facts.dataset != task.dataset:
-        raise Unanswerable(f"it asks about {task.dataset}, and these are records of {facts.dataset}")
+    """Unanswerable where the corpus is not what the task asks about, as `refusal`."""
+    if reason := refusal(task, facts):
+        raise Unanswerable(reason)
 
 
 def label_matrix(
@@ -182,14 +228,26 @@ def label_matrix(
     return annotated_N, positive_NK
 
 
-def _label_set(task: Classes, facts: Facts, table: pd.DataFrame) -> tuple[str, tuple[str, ...]]:
+def _label_set(task: Classes, facts: Facts, table: pd.DataFrame) -> tuple[str, tuple[str, ...], pd.DataFrame]:
+    """The label set's name, its classes, and the table whose column label_<name> has them."""
     require_dataset(task, facts)
+    if (made := task.made(table)) is not None:
+        return task.labels, made[0], table.assign(**{f"label_{task.labels}": made[1]})
+    if reason := _no_label_set(task, facts):
+        raise Unanswerable(reason)
     labels = facts.headline if task.labels == "headline" else task.labels
-    if labels not in facts.label_sets:
-        raise Unanswerable(str(unknown("label set", labels, facts.label_sets, f"task {task.name}.labels")))
     if f"label_{labels}" not in table:
         raise DataError(f"the table has no column label_{labels}; ingest the dataset again")
-    return labels, tuple(facts.label_sets[labels])
+    return labels, tuple(facts.label_sets[labels]), table
+
+
+def _no_label_set(task: Classes, facts: Facts) -> str | None:
+    if task.labels == "headline" and not facts.headline:
+        return f"{facts.dataset} has no label set of its own choice; name one of {', '.join(facts.label_sets) or 'none'}"
+    labels = facts.headline if task.labels == "headline" else task.labels
+    if labels in facts.label_sets:
+        return None
+    return str(unknown("label set", labels, facts.label_sets, f"task {task.name}.labels"))
 
 
 def _rows(task: Learnt, material: Material) -> tuple[Rows, tuple[str, ...]]:
@@ -210,8 +268,8 @@ def _rows(task: Learnt, material: Material) -> tuple[Rows, tuple[str, ...]]:
 def _require_one_each(positive_NK: NDArray[np.bool_], labels: str) -> None:
     wrong = int((positive_NK.sum(axis=1) != 1).sum())
     if wrong:
-        raise DataError(
-            f"label set {labels!r}: {wrong} of {len(positive_NK)} annotated records have not exactly one class, as an exclusive set must"
+        raise Unanswerable(
+            f"of label set {labels!r}, {wrong} of {len(positive_NK)} annotated records have not exactly one class, as the task needs"
         )
 
 

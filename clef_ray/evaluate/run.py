@@ -4,12 +4,13 @@ from importlib import import_module
 
 from clef_ray.evaluate.problem import Material, Unanswerable
 from clef_ray.evaluate.result import TaskResult
+from clef_ray.registry import unknown
 from clef_ray.tasks import Task
 
 __all__ = ["KINDS", "TaskResult", "run_task"]
 
 #: kind -> the file below clef_ray/evaluate whose function of the same name answers it: `function(task, material) -> TaskResult`.
-KINDS = ("classes", "values", "zeroshot")
+KINDS = ("classes", "values", "beats", "identification", "zeroshot", "geometry", "shift")
 
 
 def run_task(task: Task, material: Material) -> TaskResult:
@@ -18,10 +19,12 @@ def run_task(task: Task, material: Material) -> TaskResult:
     A corpus that lacks what the task needs: a result without estimates whose `skipped` says what. Raises DataError for data that do not
     fit together.
     """
+    if task.kind not in KINDS:
+        raise unknown("kind of task", task.kind, KINDS, "clef_ray/evaluate")
     # scikit-learn costs a second to import: only an evaluation pays it, not everything that mentions a TaskResult.
     answer = getattr(import_module(f"clef_ray.evaluate.{task.kind}"), task.kind)
     try:
         result: TaskResult = answer(task, material)
     except Unanswerable as lacking:
-        return TaskResult(skipped=str(lacking))
+        return TaskResult(skipped=str(lacking), notes=lacking.notes)
     return result.prefixed(task.prefix)

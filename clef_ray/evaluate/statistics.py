@@ -8,41 +8,124 @@ Shape letters: N records, P observations (records or pairs of records), B weight
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import isqrt
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 #: Below this centred rank variance (ranks lie in -1/2..1/2) a variable is constant and has no rank correlation.
 CONSTANT = 1e-12
 
-#: Weightings handled at once by `weighted_auroc`; bounds its memory at a few times CHUNK x N doubles.
+#: Weightings handled at once by `weighted_rankings`; bounds its memory at a few times CHUNK x N numbers.
 CHUNK = 128
+
+#: Below this, single precision holds every integer and its half.
+LARGEST_EXACT = 2**23
 
 #: Pairs whose embeddings are gathered at once; bounds memory.
 PAIR_CHUNK = 8192
 
 
+class Ranking(NamedTuple):
+    """How well scores put the positives of each class first, per weighting and class [B, K], each in 0..1.
+
+    auroc: P(score of a positive > score of a negative), ties counting 1/2 (Hanley & McNeil 1982); NaN without a positive or a negative.
+    average_precision: sum over thresholds of (rise of recall) x precision, records of equal score entering together (no interpolation);
+    NaN without a positive.
+    """
+
+    auroc: NDArray[np.float64]
+    average_precision: NDArray[np.float64]
+
+
+def weighted_rankings(
+    score_NK: NDArray[np.float64], positive_NK: NDArray[np.bool_], weights_BN: NDArray[np.float64]
+) -> Ranking:
+    """Both statistics of each class under each weighting. Weights are at least 0, and taken CHUNK at a time."""
+    sorted_K = [_Sorted(s, p) for s, p in zip(score_NK.T, positive_NK.T, strict=True)]
+    result = Ranking(*np.full((2, len(weights_BN), len(sorted_K)), np.nan))
+    for start in range(0, len(weights_BN), CHUNK):
+        rows = slice(start, start + CHUNK)
+        weights_NC = upright(weights_BN[rows])
+        for k, scores in enumerate(sorted_K):
+            result.auroc[rows, k], result.average_precision[rows, k] = scores.ranking(weights_NC)
+    return result
+
+
 def weighted_auroc(
     score_N: NDArray[np.float64], positive_N: NDArray[np.bool_], weights_BN: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """P(score of a positive > score of a negative), ties counting 1/2 (Hanley & McNeil 1982), per weighting [B], in 0..1.
+    """`Ranking.auroc` of one class, [B]."""
+    return weighted_rankings(score_N[:, None], positive_N[:, None], weights_BN).auroc[:, 0]
 
-    NaN where a weighting holds no positive or no negative.
+
+class _Sorted:
+    """One class's records by falling score, in G groups that each end with some equally high positives.
+
+    Only positives need to know how many negatives are above them. So each negative is added to the first group of positives that is not
+    above it, which a product with a sparse matrix [G, N] does for many weightings at once, and what is left for every positive is
+    a cumulative sum over G.
     """
-    order = np.argsort(score_N, kind="stable")
-    sorted_N, is_positive_N = score_N[order], positive_N[order]
-    # A positive beats all negatives before its tie group and half of those in it: the mean of two cumulative sums.
-    before = np.searchsorted(sorted_N, sorted_N[is_positive_N], "left")
-    through = np.searchsorted(sorted_N, sorted_N[is_positive_N], "right")
-    chunks = []
-    for start in range(0, len(weights_BN), CHUNK):
-        weights_CN = weights_BN[start : start + CHUNK, order]
-        negatives = np.cumsum(weights_CN * ~is_positive_N, axis=1)
-        negatives = np.concatenate([np.zeros((len(negatives), 1)), negatives], axis=1)
-        positives = weights_CN[:, is_positive_N]
-        wins = (positives * (negatives[:, before] + negatives[:, through])).sum(axis=1) / 2
-        chunks.append(ratio(wins, positives.sum(axis=1) * negatives[:, -1]))
-    return np.concatenate(chunks)
+
+    def __init__(self, score_N: NDArray[np.float64], positive_N: NDArray[np.bool_]) -> None:
+        level_N = np.unique(-score_N, return_inverse=True)[1]
+        level_G = np.unique(level_N[positive_N])
+        group_N = np.searchsorted(level_G, level_N)
+        # Negatives below every positive belong to no group.
+        counted_N = ~positive_N & (group_N < len(level_G))
+        tied_N = counted_N.copy()
+        tied_N[counted_N] = level_G[group_N[counted_N]] == level_N[counted_N]
+        self.positives = _sums(group_N, positive_N, len(level_G))
+        self.negatives = _sums(group_N, counted_N, len(level_G))
+        self.tied = _sums(group_N, tied_N, len(level_G)) if tied_N.any() else None
+
+    def ranking(self, weights_NC: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(auroc [C], average precision [C]) under each column of weights."""
+        positive_GC = self.positives @ weights_NC
+        false_GC = self.negatives @ weights_NC
+        true_GC = positive_GC.copy()
+        accumulate(false_GC)
+        accumulate(true_GC)
+        positive_C = positive_GC.sum(axis=0, dtype=np.float64)
+        negative_C = weights_NC.sum(axis=0, dtype=np.float64) - positive_C
+        precision_GC = ratio(true_GC.astype(np.float64), true_GC + false_GC)
+        # A group that nothing was drawn from has no precision of its own where nothing was drawn from above it either.
+        rise_C = np.einsum("gc,gc->c", positive_GC, np.nan_to_num(precision_GC, copy=False), dtype=np.float64)
+        if self.tied is not None:
+            false_GC -= (self.tied @ weights_NC) / 2
+        losses_C = np.einsum("gc,gc->c", positive_GC, false_GC, dtype=np.float64)
+        return 1 - ratio(losses_C, positive_C * negative_C), ratio(rise_C, positive_C)
+
+
+def _sums(group_N: NDArray[np.intp], chosen_N: NDArray[np.bool_], groups: int) -> sparse.csr_array:
+    """The matrix [groups, N] whose product with weights is each group's weight of the chosen records."""
+    (record_M,) = np.nonzero(chosen_N)
+    ones_M = np.ones(len(record_M), dtype=np.float32)
+    return sparse.csr_array((ones_M, (group_N[record_M], record_M)), shape=(groups, len(chosen_N)))
+
+
+def accumulate(sum_GC: NDArray[np.floating]) -> None:
+    """Cumulative sums down the columns, in place. numpy's own takes the columns one after the other, which is several times as slow."""
+    block = max(isqrt(len(sum_GC)), 1)
+    whole = len(sum_GC) - len(sum_GC) % block
+    blocks_GC = sum_GC[:whole].reshape(-1, block, sum_GC.shape[1])
+    for k in range(1, block):
+        blocks_GC[:, k] += blocks_GC[:, k - 1]
+    for k in range(1, len(blocks_GC)):
+        blocks_GC[k] += blocks_GC[k - 1, -1]
+    for k in range(whole, len(sum_GC)):
+        sum_GC[k] += sum_GC[k - 1]
+
+
+def upright(weights_CN: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Weights as contiguous columns [N, C]; in single precision, which takes half the time, where no sum of them can be rounded."""
+    weights_NC = np.ascontiguousarray(weights_CN.T, dtype=np.float32)
+    exact = np.array_equal(weights_NC.T, weights_CN) and np.array_equal(weights_NC, np.rint(weights_NC))
+    if exact and weights_CN.sum(axis=1).max(initial=0) < LARGEST_EXACT:
+        return weights_NC
+    return np.ascontiguousarray(weights_CN.T, dtype=np.float64)
 
 
 def weighted_f1(

@@ -18,7 +18,7 @@ grows with the level of the two ages, which no difference between them holds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -27,12 +27,13 @@ from scipy.stats import rankdata
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.preprocessing import StandardScaler
 
-from clef_ray.datasets import covariates_of
 from clef_ray.errors import DataError
 from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
 from clef_ray.evaluate.inputs import LEAST_PATIENTS, OFFICIAL, Split, check_features, patients
-from clef_ray.evaluate.problem import Material
+from clef_ray.evaluate.judged import judged
+from clef_ray.evaluate.problem import Material, Unanswerable
 from clef_ray.evaluate.result import TaskResult
+from clef_ray.evaluate.risks import computable, risks, unknown_fields
 from clef_ray.evaluate.statistics import (
     correlation,
     cosine_distances,
@@ -43,8 +44,6 @@ from clef_ray.evaluate.statistics import (
     rank_covariance,
     weighted_spearman,
 )
-from clef_ray.registry import SCORES
-from clef_ray.scores import fit, risk
 from clef_ray.tasks.score_spearman import ScoreSpearman
 
 #: Pairs grow with the square of the records: beyond this many (700 records) they are sampled, and the Mantel test takes 700 patients.
@@ -62,8 +61,19 @@ ALPHAS = tuple(10.0**k for k in range(-1, 6))
 
 
 def zeroshot(task: ScoreSpearman, material: Material) -> TaskResult:
-    """`zero_shot` with the task's score, computed from the corpus's covariates."""
+    """`zero_shot` with the task's score, computed from the corpus's covariates.
+
+    On a corpus other than that of pretraining nothing is fitted: readout and axis come from the training patients of `material.home`, by
+    their risk, and all records that are not kept for choosing are judged (`judged.py`). The two scores may then rest on different
+    fields; a note names those that stand at their centre. Extras there also: `n_source`, the records that were fitted on.
+
+    Raises Unanswerable where the score, age or sex is unknown in every judged record.
+    """
+    judged_N = judged(material)
     risk_N, age_sex_risk_N = risks(task.score, material.table)
+    _require_known(task.score, risk_N[judged_N], material.table[judged_N])
+    if material.home is not None:
+        return _carried_over(task, material, material.home, judged_N)
     return zero_shot(
         material.features(task),
         risk_N,
@@ -76,18 +86,38 @@ def zeroshot(task: ScoreSpearman, material: Material) -> TaskResult:
     )
 
 
-def risks(name: str, table: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A score of every record, and the same from age and sex alone, each [N] in %, NaN where it is unknown.
+def _require_known(name: str, risk_N: NDArray[np.float64], table: pd.DataFrame) -> None:
+    """Unanswerable where no record of the table has the score, age and sex: says what is missing, and what could be asked instead."""
+    if (np.isfinite(risk_N) & np.isfinite(table["age"]) & np.isfinite(table["sex"])).any():
+        return
+    missing, others = unknown_fields(name, table), computable(table)
+    raise Unanswerable(
+        f"none of {len(table)} judged records has score {name!r} together with age and sex, its controls; all of them lack "
+        f"{', '.join(missing) or 'no field, but each lacks some'}; scores that could be asked about here: {', '.join(others) or 'none'}"
+    )
 
-    Missing fields other than age and sex stand at their centre; in the second all of them are missing.
-    """
-    score, covariates = SCORES.get(name)(), covariates_of(table)
-    age_sex = {
-        field: value_N if field in ("age", "sex") else np.full_like(value_N, np.nan)
-        for field, value_N in covariates.items()
-    }
-    patient_N, fill = patients(table), fit("centre", covariates, score.fields)
-    return risk(score, covariates, patient_N, fill).value_N, risk(score, age_sex, patient_N, fill).value_N
+
+def _carried_over(
+    task: ScoreSpearman, material: Material, home: Material, judged_N: NDArray[np.bool_]
+) -> TaskResult:
+    """What home's training patients teach, tried on the judged records of another corpus."""
+    train_N = home.split.rows(home.table).train
+    taught, fitted_N = _records(home.features(task), home.table, train_N, *risks(task.score, home.table))
+    asked, known_N = _records(
+        material.features(task), material.table, judged_N, *risks(task.score, material.table)
+    )
+    source, target = taught.take(fitted_N), asked.take(known_N)
+    result = _compared(source, target, int(judged_N.sum()), task.permutations, material.n_boot, material.seed)
+    notes = [f"readout and axis: from {len(source.risk)} training records of {home.facts.dataset}"]
+    if at_centre := unknown_fields(task.score, material.table[judged_N]):
+        notes.append(
+            f"{task.score}: at their centre, because no judged record has them: {', '.join(at_centre)}"
+        )
+    return replace(
+        result,
+        extras={**result.extras, "n_source": float(len(source.risk))},
+        notes=(*notes, *result.notes),
+    )
 
 
 def zero_shot(
@@ -112,23 +142,10 @@ def zero_shot(
     test records used), `n_test`, `rsa_p` (one-sided Mantel). Fewer than 20 patients or a constant risk: skipped with the reason.
     Raises DataError for non-finite features, risks that do not match the table, or a patient on two sides of the split.
     """
-    features_ND = check_features(features_ND, table)
-    risk_N = _one_per_record(risk_N, table, "risks")
     rows = split.rows(table)
-    age_N, sex_N = table[["age", "sex"]].to_numpy(dtype=np.float64).T
-    known_N = np.isfinite(risk_N) & np.isfinite(age_N) & np.isfinite(sex_N) & (rows.train | rows.test)
-    control_N = _control(age_sex_risk_N, known_N, table)
-    records = _Records(features_ND, risk_N, age_N, sex_N, control_N, patients(table))
+    records, known_N = _records(features_ND, table, rows.train | rows.test, risk_N, age_sex_risk_N)
     source, target = records.take(rows.train & known_N), records.take(rows.test & known_N)
-    n_test = len(target.risk)
-    extras = {"coverage": n_test / max(int(rows.test.sum()), 1), "n_test": float(n_test)}
-    if reason := _unusable(source, "training") or _unusable(target, "test"):
-        return TaskResult({}, extras, reason)
-    weights = sample_and_resamples(target.patient, n_boot, seed)
-    statistics = _pair_statistics(target, weights, seed) | _source_statistics(source, target, weights, seed)
-    extras["rsa_p"] = mantel_p(target.take(_one_record_each(target.patient, seed)), permutations, seed)
-    estimates = {name: Estimate.of(statistic) for name, statistic in statistics.items()}
-    return TaskResult(estimates, extras, None, _notes(estimates, n_test))
+    return _compared(source, target, int(rows.test.sum()), permutations, n_boot, seed)
 
 
 @dataclass(frozen=True)
@@ -151,6 +168,37 @@ class _Records:
             self.age_sex_risk[index],
             self.patient[index],
         )
+
+
+def _records(
+    features_ND: NDArray[np.floating],
+    table: pd.DataFrame,
+    rows_N: NDArray[np.bool_],
+    risk_N: NDArray[np.floating],
+    age_sex_risk_N: NDArray[np.floating] | None,
+) -> tuple[_Records, NDArray[np.bool_]]:
+    """Everybody, and which of `rows_N` have a known risk, age and sex, [N]."""
+    features_ND = check_features(features_ND, table)
+    risk_N = _one_per_record(risk_N, table, "risks")
+    age_N, sex_N = table[["age", "sex"]].to_numpy(dtype=np.float64).T
+    known_N = np.isfinite(risk_N) & np.isfinite(age_N) & np.isfinite(sex_N) & rows_N
+    control_N = _control(age_sex_risk_N, known_N, table)
+    return _Records(features_ND, risk_N, age_N, sex_N, control_N, patients(table)), known_N
+
+
+def _compared(
+    source: _Records, target: _Records, asked: int, permutations: int, n_boot: int, seed: int
+) -> TaskResult:
+    """The estimates of `zero_shot`: fitted on `source`, judged on `target`, the usable ones of `asked` records."""
+    n_test = len(target.risk)
+    extras = {"coverage": n_test / max(asked, 1), "n_test": float(n_test)}
+    if reason := _unusable(source, "training") or _unusable(target, "test"):
+        return TaskResult({}, extras, reason)
+    weights = sample_and_resamples(target.patient, n_boot, seed)
+    statistics = _pair_statistics(target, weights, seed) | _source_statistics(source, target, weights, seed)
+    extras["rsa_p"] = mantel_p(target.take(_one_record_each(target.patient, seed)), permutations, seed)
+    estimates = {name: Estimate.of(statistic) for name, statistic in statistics.items()}
+    return TaskResult(estimates, extras, None, _notes(estimates, n_test))
 
 
 def permute_over_patients(

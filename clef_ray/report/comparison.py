@@ -8,9 +8,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clef_ray.ablation import Ablation, Arm, Outcome, Plan
-from clef_ray.report import findings, wording
+from clef_ray.evaluate.leakage import FOUND
+from clef_ray.report import findings, testing, wording
 from clef_ray.report.budget import larger
-from clef_ray.report.rows import Check, Estimates, Interval, Row, Trend, cell, difference, estimates
+from clef_ray.report.family import corrected_rows, corrected_trends, family, looked_at
+from clef_ray.report.overall import Overall, overall
+from clef_ray.report.rows import (
+    Check,
+    Difference,
+    Estimates,
+    Interval,
+    Row,
+    Trend,
+    cell,
+    difference,
+    estimates,
+)
 from clef_ray.report.study import StudyView
 
 #: Configurations of a sweep that stand in the headline table.
@@ -21,6 +34,10 @@ LEADING = 15
 class Comparison:
     """The rows in the plan's order, the trends along the axis, how many differences were looked at, all of it in words, and the command
     for a larger budget (empty where the ablation names none). study: the sweep that the rows come from, None for an ablation.
+
+    family: how many differences Holm's correction is over (`family.py`; 0 for a sweep, whose configurations are searched and not tested).
+    overall: arms over all tasks, where there are enough; judged: on how many, in words; power: how many seeds would show what is not marked,
+    empty where something is; leakage: what the run's check found, empty in records of before there was one.
     """
 
     ablation: Ablation
@@ -31,6 +48,11 @@ class Comparison:
     caveats: tuple[str, ...]
     larger: str
     study: StudyView | None = None
+    family: int = 0
+    overall: tuple[Overall, ...] = ()
+    judged: str = ""
+    power: str = ""
+    leakage: str = ""
 
     @property
     def leading(self) -> tuple[Row, ...]:
@@ -41,6 +63,17 @@ class Comparison:
         rows = {row.arm.name: row for row in self.rows}
         shown = dict.fromkeys([self.ablation.base, *best[:LEADING]])
         return tuple(rows[name] for name in shown if name in rows)
+
+    @property
+    def tested(self) -> list[tuple[Row, Difference]]:
+        """The rows that have a difference to the base in the first headline metric; none of a sweep's."""
+        cells = [(row, row.cells.get(self.ablation.headline[0])) for row in self.rows if self.study is None]
+        return [(row, cell.difference) for row, cell in cells if cell and cell.difference]
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the run's check found what pretraining should not have seen."""
+        return self.leakage.startswith(FOUND)
 
     def csv(self) -> str:
         """One line per arm and headline metric."""
@@ -72,6 +105,11 @@ _COLUMNS = [
     "difference_patients_low",
     "difference_patients_high",
     "mark",
+    "p_seeds",
+    "p_patients",
+    "p_signs",
+    "p_holm",
+    "effect",
 ]
 
 
@@ -80,7 +118,10 @@ def _record(row: Row, metric: str) -> list[object]:
     counts = [len(cell.values) if cell else 0, row.failed, row.pruned, row.missing]
     values = [cell.mean, cell.sd, *_ends(cell.seeds), *_ends(cell.patients)] if cell else [""] * 6
     d = cell.difference if cell else None
-    against_base = [d.value, *_ends(d.seeds), *_ends(d.patients), d.mark] if d else [""] * 6
+    against_base: list[object] = [""] * 11
+    if d:
+        tests = ["" if p is None else p for p in (d.p_seeds, d.p_patients, d.p_signs, d.p_holm, d.effect)]
+        against_base = [d.value, *_ends(d.seeds), *_ends(d.patients), d.mark, *tests]
     return [arm.name, arm.family, "" if arm.x is None else arm.x, metric, *counts, *values, *against_base]
 
 
@@ -89,35 +130,48 @@ def _ends(interval: Interval | None) -> tuple[float | str, float | str]:
 
 
 def compare(
-    plan: Plan, outcomes: Sequence[Outcome], study: StudyView | None = None, options: str = ""
+    plan: Plan,
+    outcomes: Sequence[Outcome],
+    study: StudyView | None = None,
+    options: str = "",
+    leakage: str = "",
 ) -> Comparison:
     """Compare the plan's arms by what their trials brought. Trials without an outcome count as missing, never as a value.
 
     study: the sweep whose configurations the arms are; the answer is then which of them was found. options: those of the command that
-    ran it, as they were typed, for the command with a larger budget.
+    ran it, as they were typed, for the command with a larger budget. leakage: what the lineage says of it.
     """
     ablation = plan.ablation
     arms = list({t.arm.name: t.arm for t in plan.trials}.values())
     by_arm = {arm.name: estimates(arm, outcomes) for arm in arms}
     rows = tuple(_row(plan, arm, outcomes, by_arm) for arm in arms)
     trends = tuple(_trends(ablation, rows, by_arm))
-    pairs = {
-        (r.arm.name, ablation.base, m)
-        for r in rows
-        for m in ablation.headline
-        if m in r.cells and r.cells[m].difference
-    }
-    pairs |= {(name, t.reference, ablation.headline[0]) for t in trends for name in t.differences}
     checks = _checks(ablation, rows, by_arm)
-    pairs |= {(check.control, check.reference, ablation.headline[0]) for check in checks}
+    asked = family(ablation, rows, trends, checks) if study is None else {}
     if study is None:
+        rows, trends = corrected_rows(ablation, rows, asked), corrected_trends(trends, asked)
         answer = wording.answer(ablation, rows, trends)
         gaps = wording.gaps(rows)
     else:
         answer = findings.answer(study, rows, plan.split)
         gaps = findings.caveats(study)
-    caveats = wording.caveats(plan, rows, gaps, checks, len(pairs))
-    return Comparison(ablation, rows, trends, len(pairs), answer, caveats, larger(plan, options), study)
+    comparisons = looked_at(ablation, rows, trends, checks)
+    tested = sum(d.p_holm is not None for d in asked.values())
+    return Comparison(
+        ablation,
+        rows,
+        trends,
+        comparisons,
+        answer,
+        wording.caveats(plan, rows, gaps, checks, comparisons, tested),
+        larger(plan, options),
+        study,
+        family=tested,
+        overall=overall(ablation, rows) if study is None else (),
+        judged=testing.judged(ablation, rows),
+        power=testing.power_note(ablation.headline[0], asked),
+        leakage=" ".join(leakage.split()),
+    )
 
 
 def _row(plan: Plan, arm: Arm, outcomes: Sequence[Outcome], by_arm: Mapping[str, Estimates]) -> Row:
@@ -135,13 +189,13 @@ def _row(plan: Plan, arm: Arm, outcomes: Sequence[Outcome], by_arm: Mapping[str,
 
 def _trends(ablation: Ablation, rows: Sequence[Row], by_arm: Mapping[str, Estimates]) -> list[Trend]:
     trends = []
-    for family in dict.fromkeys(r.arm.family for r in rows if r.arm.family):
-        arms = sorted((r.arm for r in rows if r.arm.family == family), key=_place)
+    for name in dict.fromkeys(r.arm.family for r in rows if r.arm.family):
+        arms = sorted((r.arm for r in rows if r.arm.family == name), key=_place)
         names = [arm.name for arm in arms]
         reference = _reference(ablation, arms)
         pairs = {n: difference(by_arm[n], by_arm[reference], ablation.headline[0]) for n in names}
         kept = {name: d for name, d in pairs.items() if d is not None and name != reference}
-        trends.append(Trend(family, reference, kept, placed=arms[-1].x is not None))
+        trends.append(Trend(name, reference, kept, placed=arms[-1].x is not None))
     return trends
 
 

@@ -16,8 +16,8 @@ from clef_ray.report.comparison import Comparison
 from clef_ray.report.costs import KINDS, costs
 from clef_ray.report.findings import front, winner_cells
 from clef_ray.report.record import Report
-from clef_ray.report.rows import Interval
-from clef_ray.report.wording import LEGEND, counted, half, number, signed, were
+from clef_ray.report.testing import OVERALL, TESTS, effect, probability
+from clef_ray.report.wording import LEGEND, counted, half, number, signed, span, were
 
 _DATA = ("data", "dataset", "data_fingerprint")
 _CODE = ("git_commit", "clef-ray")
@@ -36,7 +36,9 @@ def page(report: Report, comparison: Comparison, drawings: Sequence[Drawing]) ->
     filters = {
         "number": number,
         "signed": signed,
-        "interval": _interval,
+        "interval": span,
+        "probability": probability,
+        "effect": effect,
         "half": half,
         "duration": _duration,
         "text": _text,
@@ -52,6 +54,8 @@ def page(report: Report, comparison: Comparison, drawings: Sequence[Drawing]) ->
         plan=plan,
         comparison=comparison,
         legend=LEGEND,
+        about_tests=TESTS,
+        about_overall=OVERALL,
         drawings=[(d.title, Markup(svg(d))) for d in drawings],  # noqa: S704 - drawn here, and escaped there
         script=Markup(script),  # noqa: S704 - ours
         script_digest=_digest(script),
@@ -77,10 +81,6 @@ def _digest(script: str) -> str:
     """What the page's policy allows to run: this script and no other, whatever text finds its way into the page."""
     body = script.removeprefix("<script>").removesuffix("</script>")
     return "sha256-" + base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
-
-
-def _interval(interval: Interval | None) -> str:
-    return f"{number(interval.low)} to {number(interval.high)}" if interval else "–"
 
 
 def _duration(seconds: float) -> str:

@@ -1,12 +1,14 @@
 """The headline table for a paper: Markdown, and LaTeX with booktabs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from clef_ray.report.comparison import Comparison
+from clef_ray.report.overall import Averaged
 from clef_ray.report.rows import Cell, Row
-from clef_ray.report.wording import counted, half, number, signed
+from clef_ray.report.testing import OVERALL, TESTS, effect, probability
+from clef_ray.report.wording import counted, half, number, signed, span
 
-_ARROWS = {"▲": r"$\uparrow$", "▼": r"$\downarrow$", "": ""}
+_ARROWS = {"▲": r"$\uparrow$", "▼": r"$\downarrow$", "": "", "▲*": r"$\uparrow$*", "▼*": r"$\downarrow$*"}
 _LATEX = str.maketrans(
     {
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -21,28 +23,75 @@ _LATEX = str.maketrans(
         "α": r"$\alpha$",
         "τ": r"$\tau$",
         "λ": r"$\lambda$",
+        "▲": r"$\uparrow$",
+        "▼": r"$\downarrow$",
     }
 )
 
 
 def caption(comparison: Comparison) -> str:
     """What the numbers of the table are, in plain text."""
-    return (
+    corrected = (
+        f"; a star those of {comparison.ablation.headline[0]} that hold after Holm's correction over {comparison.family}"
+        if comparison.family
+        else ""
+    )
+    told = (
         f"{comparison.ablation.question} Mean over n training seeds, ± half of its 95 % t interval over seeds. Differences are to "
         f"{comparison.ablation.base} on the same seeds; an arrow marks those whose two 95 % intervals, over seeds and over resampled "
-        f"patients, both exclude 0 ({counted(comparison.comparisons, 'difference')}, not corrected for multiple comparisons)."
+        f"patients, both exclude 0 ({counted(comparison.comparisons, 'difference')}, not corrected for multiple comparisons){corrected}."
     )
+    return " ".join(filter(None, (told, comparison.judged)))
 
 
 def markdown(comparison: Comparison) -> str:
-    """One line per arm; in each metric's column the mean, and in brackets the difference to the base arm."""
+    """What was found of leakage; one line per arm, in each metric's column the mean, and in brackets the difference to the base arm; below
+    it the tests of the first metric, and averages over tasks where there are enough.
+    """
     metrics = comparison.ablation.headline
-    lines = [["arm", "n", *metrics], ["---", "---:", *["---:"] * len(metrics)]]
-    for row in comparison.leading:
-        cells = [_both(row.cells.get(metric)) for metric in metrics]
-        lines.append([row.arm.name.replace("|", r"\|"), str(row.complete), *cells])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{caption(comparison)}\n"
+    first = f"**Leakage:** {comparison.leakage}.\n\n" if comparison.leakage else ""
+    rows = [
+        [row.arm.name, str(row.complete), *(_both(row.cells.get(metric)) for metric in metrics)]
+        for row in comparison.leading
+    ]
+    parts = [f"{_piped(['arm', 'n', *metrics], rows)}\n\n{caption(comparison)}"]
+    parts += [f"{title}\n\n{_piped(head, rows)}\n\n{note}" for title, head, rows, note in _more(comparison)]
+    return first + "\n\n".join(parts) + "\n"
+
+
+def _piped(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def _more(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[str]], str]]:
+    """Title, head, rows and note of the tables below the headline's: the tests, and the averages of each measure."""
+    base = comparison.ablation.base
+    if comparison.tested:
+        head = ["arm", "n", f"minus {base}", "seeds", "patients", "p (Holm)", "d_z"]
+        rows = [
+            [
+                row.arm.name,
+                str(d.n),
+                f"{signed(d.value)} {d.shown}".rstrip(),
+                span(d.seeds),
+                span(d.patients),
+                probability(d.p_holm),
+                effect(d.effect),
+            ]
+            for row, d in comparison.tested
+        ]
+        title = f"Each arm against {base} in {comparison.ablation.headline[0]}, over n seeds."
+        yield title, head, rows, " ".join(filter(None, (TESTS, comparison.power)))
+    for averages in comparison.overall:
+        head = ["arm", "n", "IQM", "seeds", f"P(above {base})", "seeds"]
+        rows = [[s.arm, str(s.n), *_averaged(s.mean), *_averaged(s.above)] for s in averages.standings]
+        title = f"{averages.measure} over {len(averages.metrics)} tasks ({', '.join(averages.metrics)}), in n seeds."
+        yield title, head, rows, OVERALL
+
+
+def _averaged(found: Averaged | None) -> list[str]:
+    return ["–", "–"] if found is None else [number(found.value), span(found.seeds)]
 
 
 def _both(cell: Cell | None) -> str:
@@ -50,24 +99,39 @@ def _both(cell: Cell | None) -> str:
 
 
 def latex(comparison: Comparison) -> str:
-    r"""A `table` for \usepackage{booktabs}: two lines per arm, the means and below them the differences to the base arm."""
+    r"""`table`s for \usepackage{booktabs}: of each arm two lines, the means and below them the differences to the base arm; then the tests of
+    the first metric, and averages over tasks where there are enough.
+    """
     metrics = comparison.ablation.headline
+    name = comparison.ablation.name.replace("_", "-")
+    rows = [line for row in comparison.leading for line in _latex_row(row, metrics)]
     lines = [
         "% needs \\usepackage{booktabs}",
+        *([f"% leakage: {comparison.leakage}"] if comparison.leakage else []),
+    ]
+    lines += _table(caption(comparison), name, ["arm", "$n$", *map(_escaped, metrics)], rows)
+    for number_of, (title, head, cells, note) in enumerate(_more(comparison), start=2):
+        body = [_line([_escaped(cell) for cell in row]) for row in cells]
+        lines += ["", *_table(f"{title} {note}", f"{name}-{number_of}", [*map(_escaped, head)], body)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(told: str, label: str, head: Sequence[str], rows: Sequence[str]) -> list[str]:
+    """The lines of one table. head, rows: in LaTeX; told: the caption in plain text."""
+    return [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_escaped(caption(comparison))}}}",
-        rf"\label{{tab:{comparison.ablation.name.replace('_', '-')}}}",
-        rf"\begin{{tabular}}{{lr{'r' * len(metrics)}}}",
+        rf"\caption{{{_escaped(told)}}}",
+        rf"\label{{tab:{label}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
         r"\toprule",
-        _line(["arm", "$n$", *map(_escaped, metrics)]),
+        _line(head),
         r"\midrule",
-        *(line for row in comparison.leading for line in _latex_row(row, metrics)),
+        *rows,
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _latex_row(row: Row, metrics: Sequence[str]) -> list[str]:
@@ -78,11 +142,11 @@ def _latex_row(row: Row, metrics: Sequence[str]) -> list[str]:
 
 
 def _small(text: str) -> str:
-    mark = text[-1] if text.endswith(("▲", "▼")) else ""
+    mark = next((m for m in _ARROWS if m and text.endswith(m)), "")
     return rf"{{\footnotesize {_escaped(text.removesuffix(mark).strip())}{_ARROWS[mark]}}}" if text else ""
 
 
-def _line(cells: Sequence[str]) -> str:
+def _line(cells: Iterable[str]) -> str:
     return f"{' & '.join(cells)} \\\\"
 
 
@@ -96,4 +160,4 @@ def _mean(cell: Cell | None) -> str:
 
 def _difference(cell: Cell | None) -> str:
     d = cell.difference if cell else None
-    return " ".join(filter(None, (signed(d.value), half(d.seeds), d.mark))) if d else ""
+    return " ".join(filter(None, (signed(d.value), half(d.seeds), d.shown))) if d else ""

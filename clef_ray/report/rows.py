@@ -15,10 +15,10 @@ from clef_ray.ablation import Arm, Outcome
 from clef_ray.evaluate.bootstrap import (
     Estimate,
     paired_bootstrap,
-    paired_difference,
     percentile_interval,
     seed_interval,
 )
+from clef_ray.evaluate.comparing import ALPHA, bootstrap_p, effect_size, sign_flip_p, t_test_p
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,22 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """An arm minus another one, over the n seeds that both have. An interval that cannot be had is None."""
+    """An arm minus another one, over the n seeds that both have. What cannot be had is None.
+
+    seeds, patients: the t interval over seeds and the patient bootstrap's; p_seeds, p_patients: two-sided p of the same two; p_signs: of the
+    exact sign-flip test over seeds, which believes nothing of their distribution; p_holm: `p` after Holm's correction, of differences in the
+    first headline metric only (`family.py`); effect: Cohen's d_z over seeds with Hedges' correction.
+    """
 
     value: float
     n: int
     seeds: Interval | None
     patients: Interval | None
+    p_seeds: float | None = None
+    p_patients: float | None = None
+    p_signs: float | None = None
+    p_holm: float | None = None
+    effect: float | None = None
 
     @property
     def mark(self) -> str:
@@ -49,6 +59,18 @@ class Difference:
         if self.seeds is None or self.patients is None or self.seeds.side != self.patients.side:
             return ""
         return {1: "▲", -1: "▼", 0: ""}[self.seeds.side]
+
+    @property
+    def p(self) -> float | None:
+        """Of the claim that other seeds and other patients would agree: the larger p of the two, as a mark asks for both intervals."""
+        if self.p_seeds is None or self.p_patients is None:
+            return None
+        return max(self.p_seeds, self.p_patients)
+
+    @property
+    def shown(self) -> str:
+        """The mark, and `*` behind it where the difference holds after Holm's correction too."""
+        return f"{self.mark}*" if self.mark and self.p_holm is not None and self.p_holm < ALPHA else self.mark
 
 
 @dataclass(frozen=True)
@@ -152,11 +174,25 @@ def difference(own: Estimates, other: Estimates, metric: str) -> Difference | No
     if not common:
         return None
     a, b = {s: own[s][metric] for s in common}, {s: other[s][metric] for s in common}
-    over_seeds = paired_difference({s: point(e) for s, e in a.items()}, {s: point(e) for s, e in b.items()})
+    values = [point(a[seed]) - point(b[seed]) for seed in common]
+    over_seeds = seed_interval(values)
     replicates = _replicates([*a.values(), *b.values()])
     halves = replicates[: len(common)], replicates[len(common) :]
-    patients = _interval(*paired_bootstrap(*halves)) if replicates else None
-    return Difference(over_seeds.mean, len(common), _interval(over_seeds.low, over_seeds.high), patients)
+    moved = [x - y for x, y in zip(*halves, strict=True)]
+    return Difference(
+        over_seeds.mean,
+        len(common),
+        _interval(over_seeds.low, over_seeds.high),
+        _interval(*paired_bootstrap(*halves)) if replicates else None,
+        p_seeds=_known(t_test_p(values)),
+        p_patients=_known(bootstrap_p(np.mean(moved, axis=0))) if moved else None,
+        p_signs=_known(sign_flip_p(values)) if len(values) > 1 else None,
+        effect=_known(effect_size(values)),
+    )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _interval(low: float, high: float) -> Interval | None:

@@ -8,18 +8,25 @@ from rich.table import Table
 from rich.text import Text
 
 from clef_ray.report.comparison import Comparison
+from clef_ray.report.overall import Averaged, Overall
 from clef_ray.report.rows import Interval, Row
-from clef_ray.report.wording import LEGEND, counted, half, number, signed
+from clef_ray.report.testing import OVERALL, TESTS, effect, probability
+from clef_ray.report.wording import LEGEND, counted, half, number, signed, span
 
-_VALUE = 18  # characters of a value with its interval and mark, and the column's frame
+_VALUE = 19  # characters of a value with its interval and mark, and the column's frame
 _TEXT = 100
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the table, its legend, the answer and the caveats; fits 100 columns (wider terminals get fewer, wider tables)."""
+    """Print what was found of leakage, the table, its legend, the tests, the answer and the caveats; fits 100 columns (wider terminals get
+    fewer, wider tables).
+    """
+    width = min(_TEXT, console.width)
+    if comparison.leakage:
+        loud = "bold red" if comparison.leaks else ""
+        console.print(Text.assemble(("Leakage: ", "bold"), (comparison.leakage, loud), "."), width=width)
     for metrics in _split(comparison, console.width):
         console.print(_table(comparison, metrics))
-    width = min(_TEXT, console.width)
     if len(comparison.leading) < len(comparison.rows):
         others = len(comparison.rows) - len(comparison.leading)
         told = f"{counted(others, 'other configuration')} {'is' if others == 1 else 'are'} in the report."
@@ -27,7 +34,13 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     legend = (
         f"± : half of the 95 % t interval over seeds. Second line: minus {comparison.ablation.base}. {LEGEND}"
     )
-    console.print(Text(legend, style="dim"), width=width)
+    console.print(Text(" ".join(filter(None, (legend, comparison.judged))), style="dim"), width=width)
+    if comparison.tested:
+        console.print(_tests(comparison))
+        console.print(Text(" ".join(filter(None, (TESTS, comparison.power))), style="dim"), width=width)
+    for averages in comparison.overall:
+        console.print(_overall(comparison, averages))
+        console.print(Text(f"{OVERALL} Tasks: {', '.join(averages.metrics)}.", style="dim"), width=width)
     console.print(Text.assemble("\n", ("Answer. ", "bold"), comparison.answer, "\n"), width=width)
     for caveat in comparison.caveats:
         console.print(Text(f"· {caveat}"), width=width)
@@ -57,6 +70,57 @@ def _table(comparison: Comparison, metrics: tuple[str, ...]) -> Table:
     return table
 
 
+def _tests(comparison: Comparison) -> Table:
+    """Each arm against the base in the first headline metric."""
+    table = Table(box=box.SIMPLE_HEAD, title=comparison.ablation.headline[0], title_justify="left")
+    table.add_column("arm", overflow="fold")
+    heads = (
+        "seeds",
+        f"minus\n{comparison.ablation.base}",
+        "95 % over\nseeds",
+        "95 % over\npatients",
+        "p\n(Holm)",
+        "d_z",
+    )
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row, d in comparison.tested:
+        table.add_row(
+            row.arm.name,
+            str(d.n),
+            f"{signed(d.value)} {d.shown}".rstrip(),
+            span(d.seeds),
+            span(d.patients),
+            probability(d.p_holm),
+            effect(d.effect),
+            style="bold" if d.mark else "",
+        )
+    return table
+
+
+def _overall(comparison: Comparison, averages: Overall) -> Table:
+    """Each arm over all tasks of one measure."""
+    title = f"{averages.measure} over {len(averages.metrics)} tasks"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    table.add_column("arm", overflow="fold")
+    for head in (
+        "seeds",
+        "IQM",
+        "95 % over\nseeds",
+        f"P(above\n{comparison.ablation.base})",
+        "95 % over\nseeds",
+    ):
+        table.add_column(head, justify="right", no_wrap=True)
+    for standing in averages.standings:
+        cells = (*_averaged(standing.mean), *_averaged(standing.above))
+        table.add_row(standing.arm, str(standing.n), *cells)
+    return table
+
+
+def _averaged(found: Averaged | None) -> tuple[str, str]:
+    return ("–", "–") if found is None else (number(found.value), span(found.seeds))
+
+
 def _name(comparison: Comparison, row: Row) -> str:
     return row.arm.name + (" (base)" if row.arm.name == comparison.ablation.base else "")
 
@@ -75,7 +139,7 @@ def _cell(row: Row, metric: str) -> Text:
     text = Text(f"{number(cell.mean):>6} {_half(cell.seeds)}")
     if (d := cell.difference) is not None:
         text.append(
-            f"\n{signed(d.value)} {_half(d.seeds)} {d.mark}".rstrip(), style="bold" if d.mark else "dim"
+            f"\n{signed(d.value)} {_half(d.seeds)} {d.shown}".rstrip(), style="bold" if d.mark else "dim"
         )
     return text
 

@@ -7,7 +7,8 @@ from clef_ray.report.rows import Cell, Check, Difference, Interval, Row, Trend
 
 LEGEND = (
     "▲ above / ▼ below the base arm where both 95 % intervals of the paired difference exclude 0: the t interval over seeds and the patient "
-    "bootstrap. – : no interval (one seed has no spread, nor have seeds that are the same run)."
+    "bootstrap. * : it holds after Holm's correction over all differences in the first headline metric (p < 0.05); other metrics are not "
+    "corrected. – : no interval (one seed has no spread, nor have seeds that are the same run)."
 )
 
 
@@ -18,6 +19,11 @@ def number(value: float) -> str:
 
 def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
+
+
+def span(interval: Interval | None) -> str:
+    """`low to high`; a dash where there is none."""
+    return f"{number(interval.low)} to {number(interval.high)}" if interval else "–"
 
 
 def half(interval: Interval | None) -> str:
@@ -94,9 +100,16 @@ def gaps(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def caveats(
-    plan: Plan, rows: Sequence[Row], gaps: Sequence[str], checks: Sequence[Check], comparisons: int
+    plan: Plan,
+    rows: Sequence[Row],
+    gaps: Sequence[str],
+    checks: Sequence[Check],
+    comparisons: int,
+    tested: int,
 ) -> tuple[str, ...]:
-    """What a reader must know before believing a mark, one note each; gaps: what has no results."""
+    """What a reader must know before believing a mark, one note each; gaps: what has no results; tested: how many differences are starred
+    or not.
+    """
     notes = []
     if plan.smoke:
         notes.append("This was a --smoke run: its numbers show that everything works and mean nothing.")
@@ -112,10 +125,17 @@ def caveats(
         )
     if comparisons:
         notes.append(
-            f"{counted(comparisons, 'difference')} {were(comparisons)} looked at, without correction for multiple comparisons: where nothing "
-            "differs, an interval over seeds still excludes 0 about once in 20 (both intervals together less often)."
+            f"{counted(comparisons, 'difference')} {were(comparisons)} looked at, and marks are not corrected for that: where nothing differs, an "
+            "interval over seeds still excludes 0 about once in 20 (both intervals together less often)."
+            + (_corrected(plan.ablation.headline[0], tested) if tested else "")
         )
     return tuple(notes)
+
+
+def _corrected(metric: str, tested: int) -> str:
+    if tested == 1:
+        return f" In {metric} it is one, so nothing needs correction."
+    return f" Stars are: one stands where the difference holds after Holm's correction over the {tested} in {metric}."
 
 
 def _by_reference(metric: str, checks: Sequence[Check]) -> str:
@@ -133,7 +153,7 @@ def _marked(trend: Trend) -> dict[str, Difference]:
 
 
 def _changes(trend: Trend) -> str:
-    found = ", ".join(f"{name} {signed(d.value)} {d.mark}" for name, d in _marked(trend).items())
+    found = ", ".join(f"{name} {signed(d.value)} {d.shown}" for name, d in _marked(trend).items())
     return f"{trend.family} (against {trend.reference}: {found})"
 
 

@@ -7,9 +7,15 @@ a new file here and nothing else.
     kind            asks                                                       base class
     classes         which of these classes?                                    Classes
     values          how much?                                                  Values
+    beats           which class is each beat, leave-record-out?                (cpsc2020_beats)
+    identification  whose ECG is it?                                           (identification)
     zeroshot        does the geometry follow a risk score?                     (score_spearman)
+    geometry        how is the cloud of embeddings spread and grouped?         (geometry)
+    shift           how far from the corpus of pretraining?                    (shift)
 """
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -22,6 +28,13 @@ from clef_ray.registry import unknown
 #: How a question is answered: an L2-regularised linear readout, ridge regression, nearest neighbours on frozen features; the whole encoder
 #: fine-tuned, or trained from scratch.
 Mode = Literal["linear", "ridge", "knn", "finetune", "scratch"]
+
+#: The options that only some learners have, and which.
+_TRAINING: dict[str, tuple[Mode, ...]] = {
+    "epochs": ("finetune", "scratch"),
+    "lr": ("finetune", "scratch"),
+    "layer_decay": ("finetune",),
+}
 
 #: Which records serve what: the folds, one per patient; or the rule of the paper the task is from, however leaky.
 SplitRule = Literal["leak_free", "published"]
@@ -47,6 +60,8 @@ class Task:
     kind: ClassVar[str]
     #: The dataset whose shards it asks about, empty: any that holds what it needs.
     dataset: ClassVar[str] = ""
+    #: Made-up datasets in the same layout, which it can be asked of as well.
+    alike: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         if self.lead not in TASK_LEADS:
@@ -80,13 +95,21 @@ class Learnt(Task):
     mode: the learner; split: `leak_free` (the folds) or `published`; fraction: the share of the training patients that are learnt from, in
     nested, stratified draws; shots: instead, so many training patients of each class (0: no limit); draws: how many draws the metrics are
     averaged over where not all patients are learnt from.
+    Of finetune and scratch: epochs at most, lr the largest learning rate; of finetune: layer_decay, how much slower each stage of the
+    encoder learns than the one after it (1: all alike).
     """
+
+    #: What the published split is where `published` does not make it from a table; said when it is asked for.
+    published_is: ClassVar[str] = "its published split is the folds; leave it out"
 
     mode: Mode = "linear"
     split: SplitRule = "leak_free"
     fraction: float = 1.0
     shots: int = 0
     draws: int = 5
+    epochs: int = 20
+    lr: float = 1e-3
+    layer_decay: float = 0.9
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -100,6 +123,24 @@ class Learnt(Task):
             raise ConfigError(
                 f"task {self.name}: fraction and shots both limit the patients learnt from; give one"
             )
+        if self.split == "published" and type(self).published is Learnt.published:
+            raise self._unpublished()
+        check_at_least(self.epochs, 1, f"task {self.name}.epochs")
+        if not 0 < self.lr < math.inf:
+            raise ConfigError(f"task {self.name}.lr: {self.lr:g} given; a number more than 0 is needed")
+        if not 0 < self.layer_decay <= 1:
+            raise ConfigError(
+                f"task {self.name}.layer_decay: {self.layer_decay:g} given; more than 0 and at most 1 is allowed"
+            )
+        for option in self._changed(_TRAINING):
+            if self.mode not in _TRAINING[option]:
+                raise ConfigError(
+                    f"task {self.name}.{option}: mode {self.mode} has none; mode={' or '.join(_TRAINING[option])} has"
+                )
+
+    def _changed(self, options: Iterable[str]) -> list[str]:
+        """Those options that are not at their default."""
+        return [option for option in options if getattr(self, option) != getattr(type(self), option)]
 
     def _variant(self) -> list[str]:
         parts = super()._variant()
@@ -109,26 +150,45 @@ class Learnt(Task):
             parts.append(self.split)
         if self.fraction < 1:
             parts.append(f"{100 * self.fraction:g}pct")
-        return [*parts, f"{self.shots}shot"] if self.shots else parts
+        if self.shots:
+            parts.append(f"{self.shots}shot")
+        return [*parts, *(f"{option}_{getattr(self, option):g}" for option in self._changed(_TRAINING))]
 
     def published(self, table: pd.DataFrame) -> pd.Series:  # noqa: ARG002  # those that have one read it
-        """The part of each record in the published split: one of PARTS, or empty for none. ConfigError: the folds are the published split."""
-        raise ConfigError(f"task {self.name}.split: its published split is the folds; leave it out")
+        """The part of each record in the published split: one of PARTS, or empty for none. ConfigError: it is the folds, or the table does
+        not hold what it is made from.
+        """
+        raise self._unpublished()
+
+    def _unpublished(self) -> ConfigError:
+        return ConfigError(f"task {self.name}.split: {self.published_is}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Classes(Learnt):
     """Which of some classes?
 
-    min_positives: a class with fewer training positives (or negatives) is left out and counted. labels: the label set, "headline" for the
-    one the dataset names itself; exclusive: exactly one class per record, so that a softmax decides.
+    min_positives: a class with fewer training positives (or negatives) is left out and counted. exclusive: exactly one class per record, so
+    that a softmax decides.
     """
 
     min_positives: int = 5
 
     kind: ClassVar[str] = "classes"
-    labels: str
     exclusive: ClassVar[bool] = False
+    #: A challenge's own scores besides: the name of a function in clef_ray/evaluate/metrics/challenge.py; empty for none.
+    scorer: ClassVar[str] = ""
+
+    @property
+    def labels(self) -> str:
+        """The label set, "headline" for the one the dataset names itself. A task declares it as a class variable, or as an option."""
+        raise NotImplementedError
+
+    def made(self, table: pd.DataFrame) -> tuple[tuple[str, ...], pd.Series] | None:  # noqa: ARG002
+        """Of a task whose classes are not just a label set of the corpus but made from its table: their names, and of each record the list
+        of those that it has (None: not known). None: they are the label set, or the table lacks what they are made from.
+        """
+        return None
 
     def __post_init__(self) -> None:
         super().__post_init__()

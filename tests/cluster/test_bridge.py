@@ -197,7 +197,7 @@ def test_a_finished_runs_results_are_read_once(monkeypatch):
     assert [known(FIRST).trial, known(twin).trial, known(FIRST).trial] == [FIRST, twin, FIRST]
     assert known(SECOND) is None
     assert known(SECOND) is None
-    asked = (PLAN.tasks, PLAN.data, "storage", PLAN.split)
+    asked = (PLAN.judging, "storage")
     assert read == [("clef", asked), ("simclr", asked), ("simclr", asked)], "what is missing may come"
 
 

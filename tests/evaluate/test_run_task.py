@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from made import material
 
+from clef_ray.datasets import COVARIATES
 from clef_ray.errors import ConfigError, DataError
 from clef_ray.evaluate.result import TaskResult
 from clef_ray.evaluate.run import run_task
@@ -17,20 +19,23 @@ SETS = {"rhythm": ("AF", "SR"), "superclass": ("NORM", "MI")}
 
 @pytest.fixture
 def cohort(corpus):
-    table = corpus(400)
+    table = corpus(400).assign(**dict.fromkeys(set(COVARIATES) - {"age", "sex"}, np.nan))
     features = np.random.default_rng(0).normal(size=(400, 4))
     table["label_rhythm"] = [["AF"] if x > 0.5 else ["SR"] for x in features[:, 0]]
     return features, table
 
 
+def made(cohort, sets=SETS, headline="rhythm", **options):
+    return material(*cohort, label_sets=sets, headline=headline, **options)
+
+
 def test_metrics_carry_the_tasks_prefix(cohort):
-    features, table = cohort
-    probe = run_task(Diagnosis(), features, table, SETS, "rhythm", n_boot=20)
-    assert set(probe.estimates) == {"probe/auroc", "probe/f1", "probe/auroc/AF", "probe/auroc/SR"}
-    assert set(probe.extras) == {"probe/classes", "probe/n_test", "probe/c"}
-    zeroshot = run_task(
-        ScoreSpearman(permutations=9), features, table, SETS, "rhythm", features[:, 1], n_boot=20
-    )
+    given = made(cohort)
+    probe = run_task(Diagnosis(), given)
+    assert {"probe/auroc", "probe/f1", "probe/auroc/AF", "probe/auroc/SR"} <= set(probe.estimates)
+    assert {"probe/classes", "probe/n_test", "probe/c"} <= set(probe.extras)
+    assert all(name.startswith("probe/") for name in (*probe.estimates, *probe.extras, *probe.curves))
+    zeroshot = run_task(ScoreSpearman(permutations=9), given)
     names = {
         f"{name}{control}" for name in ("rsa", "readout", "axis") for control in ("", "_age", "_permuted")
     }
@@ -40,13 +45,9 @@ def test_metrics_carry_the_tasks_prefix(cohort):
 
 
 def test_what_does_not_exist_is_named(cohort):
-    features, table = cohort
-    with pytest.raises(ConfigError, match="Did you mean 'rhythm'"):
-        run_task(Diagnosis(labels="rythm"), features, table, SETS, "superclass")
+    assert "Did you mean 'rhythm'" in run_task(Diagnosis(labels="rythm"), made(cohort)).skipped
     with pytest.raises(DataError, match="no column label_superclass"):
-        run_task(Diagnosis(), features, table, SETS, "superclass")
-    with pytest.raises(DataError, match="needs the records' risks"):
-        run_task(ScoreSpearman(), features, table, SETS, "rhythm")
+        run_task(Diagnosis(), made(cohort, headline="superclass"))
 
 
 def test_a_kind_that_does_not_exist_is_refused(cohort):
@@ -55,14 +56,15 @@ def test_a_kind_that_does_not_exist_is_refused(cohort):
         kind: str = "guess"
 
     with pytest.raises(ConfigError, match="guess"):
-        run_task(Other(), *cohort, SETS, "rhythm")
+        run_task(Other(), made(cohort))
 
 
 def test_a_result_survives_storage(cohort):
     features, table = cohort
+    constant = (features, table.assign(age=50.0, sex=1.0))
     for result in (
-        run_task(Diagnosis(min_positives=2), features, table, SETS, "rhythm", n_boot=20),
-        run_task(ScoreSpearman(), features, table, SETS, "rhythm", np.full(400, 3.0)),
+        run_task(Diagnosis(min_positives=2), made(cohort)),
+        run_task(ScoreSpearman(), made(constant)),
         TaskResult(notes=("α is kept",)),
     ):
         again = TaskResult.from_bytes(result.to_bytes())

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from made import material
 
 from clef_ray.errors import ConfigError
 from clef_ray.evaluate.inputs import OFFICIAL, SELECTION, SPLITS, Split
 from clef_ray.evaluate.run import run_task
+from clef_ray.evaluate.zeroshot import zero_shot
 from clef_ray.tasks.diagnosis import Diagnosis
-from clef_ray.tasks.score_spearman import ScoreSpearman
 
 SETS = {"set": ("A", "B")}
 
@@ -30,16 +31,9 @@ def judged(cohort, split=SELECTION, unknown=()):
     control = np.where(table.fold.isin(unknown), np.nan, risk + table.age / 10)
     options = {"n_boot": 20, "split": split}
     return (
-        run_task(Diagnosis(labels="set"), features, table, SETS, "set", **options),
-        run_task(
-            ScoreSpearman(permutations=9),
-            features,
-            table,
-            SETS,
-            "set",
-            risk,
-            age_sex_risk_N=control,
-            **options,
+        run_task(Diagnosis(), material(features, table, label_sets=SETS, headline="set", **options)),
+        zero_shot(features, risk, table, age_sex_risk_N=control, permutations=9, **options).prefixed(
+            "zeroshot"
         ),
     )
 

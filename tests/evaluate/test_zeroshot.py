@@ -2,14 +2,22 @@
 
 import numpy as np
 import pytest
+from made import material
 from scipy.stats import kstest, spearmanr
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from clef_ray.datasets import covariates_of
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.errors import DataError
 from clef_ray.evaluate import zeroshot
+from clef_ray.evaluate.inputs import SELECTION
+from clef_ray.evaluate.risks import risks
+from clef_ray.evaluate.run import run_task
 from clef_ray.evaluate.zeroshot import zero_shot
 from clef_ray.scores.score2 import Score2
+from clef_ray.tasks.score_spearman import ScoreSpearman
 
 
 @pytest.fixture
@@ -268,3 +276,121 @@ def test_bad_input_is_named(table):
         zero_shot(np.ones((400, 2)), risk[:5], table)
     with pytest.raises(DataError, match=r"risks from age and sex have shape \(5,\)"):
         zero_shot(np.ones((400, 2)), risk, table, age_sex_risk_N=risk[:5])
+
+
+def people(count, seed, unknown=(), records_per_patient=1):
+    table = Synthetic(patients=count, seed=seed, records_per_patient=records_per_patient).table()
+    return table.reset_index(drop=True).assign(**dict.fromkeys(unknown, np.nan))
+
+
+def directed(table, seed, along=1):
+    """Embeddings in which one direction is the risk, and the rest noise."""
+    z = 3 * np.random.default_rng(seed).normal(size=(len(table), 4))
+    z[:, along] += risks("score2", table)[0]
+    return z
+
+
+@pytest.fixture(scope="module")
+def two():
+    """The corpus of pretraining, and another one that knows less."""
+    home, target = people(300, 1), people(200, 2, unknown=("sbp", "hdl"), records_per_patient=1.3)
+    return home, directed(home, 1), target, directed(target, 2) - directed(target, 3, along=2)
+
+
+QUICK = ScoreSpearman(permutations=9)
+
+
+def test_another_corpus_is_judged_by_what_home_taught(two):
+    """Nothing of the target is fitted: ridge, scaling and axis are the home's training patients', against scikit-learn and scipy."""
+    home, home_z, target, z = two
+    result = run_task(QUICK, material(z, target, home=material(home_z, home, dataset="far")))
+    train, judged = (home.fold <= 8).to_numpy(), (target.fold != 9).to_numpy()
+    taught, asked = risks("score2", home)[0][train], risks("score2", target)[0][judged]
+    learnt = make_pipeline(StandardScaler(), RidgeCV(zeroshot.ALPHAS)).fit(home_z[train], taught)
+    low, high = np.quantile(taught, [0.1, 0.9])
+    axis = home_z[train][taught >= high].mean(axis=0) - home_z[train][taught <= low].mean(axis=0)
+    want = {
+        "readout": spearmanr(learnt.predict(z[judged]), asked).statistic,
+        "axis": spearmanr(z[judged] @ axis, asked).statistic,
+    }
+    for name, value in want.items():
+        assert result.estimates[f"zeroshot/{name}"].value == pytest.approx(value, abs=1e-9)
+    assert result.extras["zeroshot/n_test"] == judged.sum()
+    assert result.extras["zeroshot/coverage"] == 1
+    assert result.extras["zeroshot/n_source"] == train.sum()
+    assert result.notes[0] == f"readout and axis: from {train.sum()} training records of far"
+    assert result.notes[1] == "score2: at their centre, because no judged record has them: sbp, hdl"
+
+
+def test_rsa_of_another_corpus_is_its_own(two):
+    _, home_z, target, z = two
+    result = run_task(QUICK, material(z, target, home=material(home_z, two[0])))
+    judged = np.flatnonzero(target.fold != 9)
+    i, j = np.triu_indices(len(judged), 1)
+    names = target.patient.to_numpy()[judged]
+    apart = names[i] != names[j]
+    unit = z[judged] / np.linalg.norm(z[judged], axis=1, keepdims=True)
+    risk = risks("score2", target)[0][judged]
+    want = spearmanr((1 - unit @ unit.T)[i, j][apart], np.abs(risk[i] - risk[j])[apart]).statistic
+    assert result.estimates["zeroshot/rsa"].value == pytest.approx(want, abs=1e-6)
+
+
+def test_what_the_target_says_of_itself_teaches_nothing(two):
+    """Whichever folds its records are in, none of them is fitted on."""
+    home, home_z, target, z = two
+    first = run_task(QUICK, material(z, target, home=material(home_z, home)))
+    moved = material(z, target.assign(fold=10), home=material(home_z, home))
+    again = run_task(QUICK, moved)
+    kept = (target.fold != 9).to_numpy()
+    table = target[kept].reset_index(drop=True).assign(fold=1)
+    third = run_task(QUICK, material(z[kept], table, home=material(home_z, home)))
+    assert again.extras["zeroshot/n_test"] == len(target)
+    for name in ("rsa", "readout", "axis"):
+        assert third.estimates[f"zeroshot/{name}"].value == first.estimates[f"zeroshot/{name}"].value
+
+
+def test_while_configurations_are_chosen_only_the_patients_for_choosing_are_judged():
+    home, target = people(100, 1), people(500, 2)
+    z = directed(target, 2)
+    corpus = material(z, target, split=SELECTION, home=material(directed(home, 1), home, split=SELECTION))
+    result = run_task(QUICK, corpus)
+    assert result.extras["zeroshot/n_test"] == (target.fold == 9).sum()
+    assert result.extras["zeroshot/n_source"] == (home.fold <= 7).sum()
+
+
+def test_at_home_the_task_is_the_function(two):
+    home, z, _, _ = two
+    risk, control = risks("score2", home)
+    want = zero_shot(z, risk, home, age_sex_risk_N=control, permutations=9, n_boot=20)
+    result = run_task(QUICK, material(z, home))
+    assert result.extras == {f"zeroshot/{name}": value for name, value in want.extras.items()}
+    assert result.notes == want.notes
+    for name, estimate in want.estimates.items():
+        np.testing.assert_array_equal(result.estimates[f"zeroshot/{name}"].replicates, estimate.replicates)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "score", "lacks", "others"),
+    [
+        (("age", "sex"), "score2", "all of them lack age, sex;", "here: none"),
+        (("sex",), "age", "all of them lack sex;", "here: none"),
+        (("findings",), "acute", "all of them lack findings;", "here: age, "),
+    ],
+)
+def test_a_score_out_of_reach_is_skipped_with_what_is_missing_and_what_is_not(unknown, score, lacks, others):
+    home, target = people(60, 1), people(60, 2, unknown)
+    z = np.ones((60, 2))
+    result = run_task(ScoreSpearman(score=score), material(z, target, home=material(z, home)))
+    assert not result.estimates
+    assert lacks in result.skipped
+    assert others in result.skipped
+    named = result.skipped.split("here: ")[1].split(", ")
+    assert ("score2" in named) == (unknown == ("findings",))
+    assert not {"acute", "constant", "permuted", "age_sex"} & set(named)
+
+
+def test_what_only_a_few_patients_have_is_not_offered():
+    target = people(60, 2, ("findings",)).assign(age=lambda t: t.age.where(t.index < 15))
+    home = material(np.ones((60, 2)), people(60, 1))
+    result = run_task(ScoreSpearman(score="acute"), material(np.ones((60, 2)), target, home=home))
+    assert result.skipped.endswith("all of them lack findings; scores that could be asked about here: none")

@@ -7,7 +7,7 @@ from clef_ray.ablation import Ablation
 from clef_ray.search import Search
 
 FOLDER = Path(__file__).parents[2] / "experiments"
-NAMES = sorted(path.stem for path in FOLDER.glob("ablate_*.py"))
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if "\nABLATION = " in path.read_text())
 SEARCHES = sorted(path.stem for path in FOLDER.glob("sweep_*.py"))
 
 

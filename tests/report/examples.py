@@ -8,7 +8,6 @@ import numpy as np
 from ablation_outcomes import LINEAGE, toy
 
 from clef_ray.ablation import Ablation, Arm, Outcome, Plan, plan
-from clef_ray.config import evaluation_fingerprint
 from clef_ray.evaluate.bootstrap import Estimate
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.report import StudyView
@@ -40,7 +39,7 @@ def _outcome(trial, level, rng, luck, epochs=8):
     return Outcome(
         trial,
         "COMPLETE",
-        {"diagnosis": TaskResult(estimates, extras, notes=("AFL left out: 2 positives",))},
+        {"probe": TaskResult(estimates, extras, notes=("AFL left out: 2 positives",))},
         history,
         {"pretrain": 7.0 + rng.normal(0, 0.3), "evaluate": 0.8, "wall": 8.4},
     )
@@ -192,6 +191,16 @@ def keep(storage: str, plan: Plan, outcomes) -> None:
             store = run_store(storage, o.trial.run)
             told = {"history": list(o.history), "seconds": o.seconds["pretrain"]}
             store.write_bytes(RECORD, json.dumps(told).encode())
-            for task in plan.tasks:
-                name = evaluation_fingerprint(o.trial.run, task, plan.data, plan.split)
-                store.write_bytes(f"evaluate/{name}.npz", o.results[task.name].to_bytes())
+            for asked in plan.judging.asked(o.trial.run):
+                store.write_bytes(asked.file, _stored(o.results[asked.key], asked.target).to_bytes())
+
+
+def _stored(result: TaskResult, target: str) -> TaskResult:
+    """As a run keeps it: without the name that the target has in a command."""
+    start = f"{target}/" if target else ""
+    return TaskResult(
+        {name.removeprefix(start): estimate for name, estimate in result.estimates.items()},
+        {name.removeprefix(start): value for name, value in result.extras.items()},
+        result.skipped,
+        result.notes,
+    )

@@ -52,7 +52,9 @@ def compared(made):
 
 
 def test_the_answer_says_which_categories_differ(compared):
-    assert compared.answer == "probe/auroc differs between the arms of scores (against score2: age −0.103 ▼)."
+    assert (
+        compared.answer == "probe/auroc differs between the arms of scores (against score2: age −0.103 ▼*)."
+    )
 
 
 def test_where_both_intervals_do_not_agree_nothing_is_claimed(made):
@@ -112,7 +114,7 @@ def test_a_family_without_the_base_is_held_against_its_first_category():
     found = compare(made, outcomes(made, values))
     assert {t.family: t.reference for t in found.trends} == {"CLEF": "clef-II", "SimCLR": "simclr-I"}
     assert found.answer == (
-        "probe/auroc differs between the arms of CLEF (against clef-II: clef-I −0.100 ▼); undetermined at this budget whether it does "
+        "probe/auroc differs between the arms of CLEF (against clef-II: clef-I −0.100 ▼*); undetermined at this budget whether it does "
         "between the arms of SimCLR: no arm differs from simclr-I in both intervals (3 seeds; the largest difference is "
         "simclr-II − simclr-I = −0.010)."
     )
@@ -147,9 +149,9 @@ def test_axis_and_categories_answer_in_one_sentence_each_in_its_words():
     values = {t.arm.name: (0.8, 0.81, 0.83) for t in made.trials} | {"clef-1": (0.7, 0.71, 0.73)}
     answer = compare(made, outcomes(made, values | {"near-2": (0.7, 0.71, 0.73)})).answer
     assert answer == (
-        "probe/auroc changes with negatives per anchor within CLEF (against clef-7: clef-1 −0.100 ▼); undetermined at this budget whether it "
+        "probe/auroc changes with negatives per anchor within CLEF (against clef-7: clef-1 −0.100 ▼*); undetermined at this budget whether it "
         "does within SimCLR: no arm differs from simclr-7 in both intervals (3 seeds; the largest difference is simclr-1 − simclr-7 = +0.000); "
-        "it differs between the arms of choice (against near-1: near-2 −0.100 ▼)."
+        "it differs between the arms of choice (against near-1: near-2 −0.100 ▼*)."
     )
 
 
@@ -160,7 +162,7 @@ def test_what_differs_on_the_axis_says_nothing_of_the_categories():
         "simclr-1": (0.7, 0.71, 0.73),
     }
     answer = compare(made, outcomes(made, values)).answer
-    assert "within CLEF (against clef-7: clef-1 −0.100 ▼) and within SimCLR (against" in answer
+    assert "within CLEF (against clef-7: clef-1 −0.100 ▼*) and within SimCLR (against" in answer
     assert (
         "; undetermined at this budget whether it differs between the arms of choice: no arm differs"
         in answer

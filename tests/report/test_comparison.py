@@ -70,6 +70,104 @@ def test_marks_and_base(compared):
     assert _cell(better, "clef-31").difference.mark == "▲"
 
 
+def test_p_values_and_the_effect_of_a_difference(compared):
+    """clef-1 minus clef-31: -0.01, -0.02, 0.01. Of the eight patterns of signs six have a sum as far from 0 as -0.02."""
+    d = _cell(compared, "clef-1").difference
+    values = np.subtract(VALUES["clef-1"], VALUES["clef-31"])
+    assert d.p_seeds == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    assert d.p_signs == 0.75
+    assert d.p == d.p_seeds
+    assert d.effect == pytest.approx(0.5642 * values.mean() / values.std(ddof=1), rel=1e-3)
+
+
+def test_the_larger_p_counts_and_one_alone_is_none():
+    assert Difference(0.1, 3, None, None, p_seeds=0.2, p_patients=0.01).p == 0.2
+    assert Difference(0.1, 3, None, None, p_seeds=0.01, p_patients=0.3).p == 0.3
+    assert Difference(0.1, 1, None, None, p_patients=0.3).p is None
+
+
+def test_holm_is_over_every_difference_of_the_first_metric(compared):
+    """Four arms against the base and simclr-1 against simclr-31; the smallest p is taken five times, the next four times."""
+    own = {(r.arm.name, "clef-31"): _cell(compared, r.arm.name).difference for r in compared.rows[::-1]}
+    del own["clef-31", "clef-31"]
+    own["simclr-1", "simclr-31"] = compared.trends[1].differences["simclr-1"]
+    assert compared.family == 5
+    ordered = sorted(own.values(), key=lambda d: d.p)
+    expected, least = [], 0.0
+    for times, d in zip((5, 4, 3, 2, 1), ordered, strict=True):
+        least = max(least, min(1.0, times * d.p))
+        expected.append(least)
+    assert [d.p_holm for d in ordered] == pytest.approx(expected)
+    assert _cell(compared, "random", "zeroshot/rsa").difference.p_holm is None, "another metric is no member"
+    assert compared.trends[0].differences["clef-1"].p_holm == own["clef-1", "clef-31"].p_holm
+
+
+def test_a_mark_without_a_star_did_not_survive_the_correction():
+    both = Difference(0.1, 3, Interval(0.01, 0.2), Interval(0.01, 0.2), p_holm=0.06)
+    assert (both.mark, both.shown) == ("▲", "▲")
+    assert replace(both, p_holm=0.04).shown == "▲*"
+    assert replace(both, p_holm=0.04, patients=Interval(-0.1, 0.2)).shown == ""
+    assert replace(both, p_holm=None).shown == "▲"
+
+
+def test_more_arms_take_the_star_away(made):
+    """random minus the base is -0.21, -0.18, -0.21: p = 0.0025, which holds among 5 and not among 25."""
+    values = VALUES | {"random": (0.60, 0.66, 0.62)}
+    found = compare(made, outcomes(made, values))
+    assert _cell(found, "random").difference.shown == "▼*"
+    crowd = tuple(Arm(f"c{k}", {"loss.alpha": k / 100}) for k in range(20))
+    many = plan(toy(arms=(*made.ablation.arms, *crowd)), "d1a7a0000000000a")
+    found = compare(many, outcomes(many, values | {arm.name: VALUES["clef-1"] for arm in crowd}))
+    assert found.family == 25
+    assert _cell(found, "random").difference.shown == "▼"
+
+
+def test_how_many_patients_is_said(made, compared):
+    assert compared.judged == "Judged on n = 40 (probe/auroc)."
+    counts = {"probe/n_patients": 31.0, "zeroshot/n_test": 20.0}
+    found = [complete(o.trial, 0.8, **counts) for o in outcomes(made, VALUES)]
+    found[0] = complete(found[0].trial, 0.8, **counts | {"zeroshot/n_test": 19.0})
+    assert compare(made, found).judged == (
+        "Judged on n = 31 patients (probe/auroc); 19 to 20 (zeroshot/rsa)."
+    )
+
+
+def test_the_power_note_is_of_the_largest_difference_and_only_where_nothing_is_marked(made, compared):
+    """clef-1 minus clef-31 has d_z -0.25 after correction: a table of the paired t test's power gives 131 seeds."""
+    assert compared.power == ""
+    small = {name: np.add(VALUES["clef-31"], 0.0) for name in VALUES} | {"clef-1": VALUES["clef-1"]}
+    found = compare(made, outcomes(made, small))
+    d = _cell(found, "clef-1").difference
+    seeds = next(
+        n
+        for n in range(2, 500)
+        if stats.nct.sf(stats.t.ppf(0.975, n - 1), n - 1, abs(d.effect) * n**0.5) >= 0.8
+    )
+    assert found.power.startswith(
+        f"Nothing is marked. The largest difference in probe/auroc, clef-1 − clef-31 = −0.007 (d_z −{abs(d.effect):.2f} over 3 seeds), "
+        f"would need about {seeds} seeds to be seen (paired t test, power 0.8, α 0.05)"
+    )
+    few = compare(made, [o for o in outcomes(made, small) if o.trial.seed < 2])
+    assert few.power == "", "two seeds say too little of their spread"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((0.9, 0.91, 0.925), "is clear over these seeds; more patients, not more seeds, would settle it."),
+        ((0.8101, 0.92, 0.75), "would need more than 1000 seeds to be seen"),
+    ],
+)
+def test_the_power_note_where_seeds_are_not_the_question_or_not_the_answer(made, values, said):
+    found = outcomes(made, {"clef-31": VALUES["clef-31"], "random": values})
+    for index, outcome in enumerate(found):
+        noisy = estimate(
+            outcome.metrics["probe/auroc"], np.random.default_rng(index).normal(0, 5.0, len(LUCK))
+        )
+        found[index] = replace(outcome, results={"probe": TaskResult({"probe/auroc": noisy})})
+    assert said in compare(made, found).power
+
+
 bound = st.floats(-1, 1)
 
 
@@ -87,7 +185,7 @@ def test_patients_alone_or_seeds_alone_do_not_mark(made):
         if outcome.trial.arm.name == "random":
             rng = np.random.default_rng(index)
             noisy = estimate(outcome.metrics["probe/auroc"], rng.normal(0, 5.0, len(LUCK)))
-            found[index] = replace(outcome, results={"diagnosis": TaskResult({"probe/auroc": noisy})})
+            found[index] = replace(outcome, results={"probe": TaskResult({"probe/auroc": noisy})})
     d = _cell(compare(made, found), "random").difference
     assert d.seeds.side == -1
     assert d.patients.side == 0
@@ -151,7 +249,7 @@ def test_a_bare_number_has_no_patients_interval(compared):
 def test_replicates_that_do_not_pair_give_no_patients_interval(made):
     found = outcomes(made, VALUES)
     other = TaskResult({"probe/auroc": estimate(0.6, LUCK[:50])})
-    found = [replace(o, results={"diagnosis": other}) if o.trial.arm.name == "random" else o for o in found]
+    found = [replace(o, results={"probe": other}) if o.trial.arm.name == "random" else o for o in found]
     d = _cell(compare(made, found), "random").difference
     assert d.patients is None
     assert d.mark == ""
@@ -162,7 +260,7 @@ def test_the_answer_compares_within_each_family(compared):
     assert {t.family: t.reference for t in compared.trends} == {"CLEF": "clef-31", "SimCLR": "simclr-31"}
     assert compared.trends[1].differences["simclr-1"].value == pytest.approx(-0.098)
     assert compared.answer == (
-        "probe/auroc changes with negatives per anchor within SimCLR (against simclr-31: simclr-1 −0.098 ▼); undetermined at this budget "
+        "probe/auroc changes with negatives per anchor within SimCLR (against simclr-31: simclr-1 −0.098 ▼*); undetermined at this budget "
         "whether it does within CLEF: no arm differs from clef-31 in both intervals (3 seeds; the largest difference is clef-1 − clef-31 = −0.007)."
     )
 
@@ -218,7 +316,11 @@ def test_csv_has_one_line_per_arm_and_headline_metric(compared):
     assert float(line["mean"]) == pytest.approx(0.61)
     assert float(line["difference"]) == pytest.approx(0.61 - 0.8266667)
     assert line["mark"] == "▼"
-    assert all(len(x) == 20 and None not in x for x in lines)
+    t = stats.ttest_rel(VALUES["random"], VALUES["clef-31"]).pvalue
+    assert float(line["p_seeds"]) == pytest.approx(t)
+    assert (float(line["p_patients"]), float(line["p_signs"])) == (0.0, 0.25)
+    assert next(x for x in lines if x["arm"] == "clef-31")["p_seeds"] == ""
+    assert all(len(x) == 25 and None not in x for x in lines)
 
 
 def test_seeds_that_are_the_same_run_count_once(made):

@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from ablation_outcomes import VALUES, outcomes, toy_plan
@@ -39,7 +40,8 @@ def _expected(compared):
         mean = f"{float(line['mean']):.3f}{_half(line, 'seeds_low', 'seeds_high')}".replace("-", "−")
         d = line["difference"]
         spread = _half(line, "difference_seeds_low", "difference_seeds_high")
-        difference = f"{float(d):+.3f}{spread} {line['mark']}".rstrip().replace("-", "−") if d else ""
+        star = "*" if line["mark"] and line["p_holm"] and float(line["p_holm"]) < 0.05 else ""
+        difference = f"{float(d):+.3f}{spread} {line['mark']}{star}".rstrip().replace("-", "−") if d else ""
         found[line["arm"], line["metric"]] = (mean, difference)
     return found
 
@@ -63,6 +65,7 @@ def test_markdown_agrees_with_the_comparison(compared):
             mean, difference = expected[row[0], metric]
             assert text == (f"{mean} ({difference})" if difference else mean)
     assert "▼" in table
+    assert "▼*" in table
     assert "95 % t interval over seeds" in note
 
 
@@ -98,6 +101,49 @@ def test_latex_agrees_with_the_comparison(compared):
     assert {key: tuple(value) for key, value in shown.items()} == expected
 
 
+def _tests(compared):
+    """The rows of the second table, from comparison.csv: n, difference, both intervals, p after Holm, d_z."""
+    found = {}
+    for line in csv.DictReader(io.StringIO(compared.csv())):
+        if line["metric"] == METRICS[0] and line["difference"]:
+            ends = [
+                f"{float(line[low]):.3f} to {float(line[high]):.3f}" if line[low] else "–"
+                for low, high in (
+                    ("difference_seeds_low", "difference_seeds_high"),
+                    ("difference_patients_low", "difference_patients_high"),
+                )
+            ]
+            p = float(line["p_holm"]) if line["p_holm"] else None
+            holds = "*" if line["mark"] and p < 0.05 else ""
+            value = f"{float(line['difference']):+.3f} {line['mark']}{holds}".rstrip()
+            told = "–" if p is None else f"{p:.3f}" if p >= 0.001 else "<0.001"
+            effect = f"{float(line['effect']):+.2f}" if line["effect"] else "–"
+            cells = [value, *ends, told, effect]
+            found[line["arm"]] = [cell.replace("-", "−") for cell in cells]
+    return found
+
+
+def test_each_arm_stands_against_the_base_with_both_intervals_p_and_effect(compared):
+    _, _, rest = markdown(compared).partition("Each arm against clef-31 in probe/auroc, over n seeds.\n\n")
+    table, _, note = rest.partition("\n\n")
+    head, _, *rows = [[c.strip() for c in line.strip("|").split(" | ")] for line in table.splitlines()]
+    assert head == ["arm", "n", "minus clef-31", "seeds", "patients", "p (Holm)", "d_z"]
+    assert {row[0]: row[2:] for row in rows} == _tests(compared)
+    assert [row[1] for row in rows] == ["2", "1", "3", "3"]
+    assert "paired bootstrap over patients" in note
+    lines = latex(compared).rpartition("\\midrule\n")[2].partition("\n\\bottomrule")[0].splitlines()
+    cells = [[_plain(c).strip() for c in line.removesuffix(r" \\").split(" & ")] for line in lines]
+    shown = {row[0]: [c.replace(r"\textless{}", "<").replace("  ▼", " ▼") for c in row[2:]] for row in cells}
+    assert shown == _tests(compared)
+
+
+def test_the_first_line_says_what_leaked(compared):
+    leaked = replace(compared, leakage="FOUND: 3 of 9 & more")
+    assert markdown(leaked).startswith("**Leakage:** FOUND: 3 of 9 & more.\n\n| arm |")
+    assert latex(leaked).splitlines()[1] == "% leakage: FOUND: 3 of 9 & more"
+    assert "eakage" not in markdown(compared) + latex(compared)
+
+
 def _balanced(text):
     depth = 0
     for sign in re.sub(r"\\.", "", text):
@@ -109,11 +155,12 @@ def _balanced(text):
 def test_latex_is_well_formed(compared):
     text = latex(compared)
     assert _balanced(text)
-    assert re.findall(r"\\begin\{(\w+)\}", text) == ["table", "tabular"]
-    assert re.findall(r"\\end\{(\w+)\}", text) == ["tabular", "table"]
+    assert re.findall(r"\\begin\{(\w+)\}", text) == ["table", "tabular"] * 2
+    assert re.findall(r"\\end\{(\w+)\}", text) == ["tabular", "table"] * 2
+    assert len(set(re.findall(r"\\label\{(.*)\}", text))) == 2
     assert [
         text.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\caption", r"\label")
-    ] == [1] * 5
+    ] == [2] * 5
     assert r"5 \% of a\_b \& c enough? \{\#1\} \textasciitilde{} \textbackslash{}x" in text
 
 

@@ -29,7 +29,8 @@ def written(storage, made, found, study=None, lineage=TOLD, resources=None):
     if study is not None:
         keep(str(storage), replace(made, split="official"), study.winner)
     store = Store(str(storage)).child("reports")
-    return write_report(store, made, found, compare(made, found, study), lineage, study, resources)
+    compared = compare(made, found, study, leakage=lineage.get("leakage", ""))
+    return write_report(store, made, found, compared, lineage, study, resources)
 
 
 @pytest.fixture
@@ -116,7 +117,8 @@ def test_a_folder_is_taken_with_the_runs_beside_it(toy_report, capsys):
 
 
 @pytest.mark.parametrize(
-    ("form", "first"), [("md", "| arm | n |"), ("tex", "% needs \\usepackage{booktabs}")]
+    ("form", "first"),
+    [("md", "**Leakage:** pretraining saw 800 patients"), ("tex", "% needs \\usepackage{booktabs}")],
 )
 def test_a_table_alone_goes_to_the_standard_output(toy_report, tmp_path, capsys, form, first):
     run(asked("toy", storage=str(tmp_path), format=form))
@@ -154,6 +156,33 @@ def test_all_experiments_are_listed_the_newest_last(tmp_path, capsys, monkeypatc
     below = shown[heads[0] + 1 : heads[1]]
     assert " ".join(line.strip() for line in below) == compare(made, outcomes(made, VALUES)[:14]).answer
     assert max(map(len, below)) <= 80
+
+
+def test_a_record_with_targets_comes_back(tmp_path):
+    """Its plan names them with their fingerprints, and its outcomes have their metrics; a record of before there were any has none."""
+    made = toy_plan(targets={"other": "/data/other"})
+    made = made.on(made.data, targets={"other": "beef" * 4, "another": "cafe" * 4})
+    found = [
+        replace(
+            o,
+            results={**o.results, **{f"{n}/probe": o.results["probe"].prefixed(n) for n, _ in made.targets}},
+        )
+        for o in outcomes(made, VALUES)
+    ]
+    files = written(tmp_path, made, found)
+    folder = Store(str(Path(files[RECORD]).parent))
+    again = load(folder, str(tmp_path))
+    assert again.plan == made
+    assert again.plan.fingerprint() == made.fingerprint() != replace(made, targets=()).fingerprint()
+    assert again.plan.targets == (("another", "cafe" * 4), ("other", "beef" * 4))
+    assert [o.metrics for o in again.outcomes] == [o.metrics for o in found]
+    assert "other/probe/auroc" in again.outcomes[0].metrics
+    record = json.loads(folder.read_bytes(RECORD))
+    del record["plan"]["targets"], record["ablation"]["targets"]
+    folder.write_bytes(RECORD, json.dumps(record).encode())
+    old = load(folder, str(tmp_path))
+    assert (old.plan.targets, dict(old.plan.ablation.targets)) == ((), {})
+    assert [set(o.results) for o in old.outcomes] == [{"probe"}] * len(found)
 
 
 def test_a_record_of_before_the_limits_and_the_gain_still_loads(tmp_path):

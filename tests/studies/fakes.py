@@ -90,7 +90,7 @@ def complete(trial: Trial, value: float | None = None, **extras: float) -> Outco
     rsa = Estimate(value, value, value, np.empty(0))
     result = TaskResult({"zeroshot/rsa": rsa}, {"probe/auroc": 1.0 - value, **extras})
     rows = history(trial, 0.0 if math.isnan(value) else value)
-    return Outcome(trial, "COMPLETE", {"diagnosis": result}, rows, {"pretrain": 7.2})
+    return Outcome(trial, "COMPLETE", {"probe": result}, rows, {"pretrain": 7.2})
 
 
 def nothing_known(trial: Trial) -> None:

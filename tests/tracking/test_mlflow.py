@@ -236,9 +236,9 @@ def test_a_skipped_task_says_why(uri):
     tracker = MlflowTracker(uri)
     tracker.open_ablation(MADE, LINEAGE)
     tracker.close_trial(
-        Outcome(MADE.trials[0], "COMPLETE", {"diagnosis": TaskResult(skipped="no class with 10 positives")})
+        Outcome(MADE.trials[0], "COMPLETE", {"probe": TaskResult(skipped="no class with 10 positives")})
     )
-    assert Read(uri).children["clef-1 seed 0"].data.tags["skipped.diagnosis"] == "no class with 10 positives"
+    assert Read(uri).children["clef-1 seed 0"].data.tags["skipped.probe"] == "no class with 10 positives"
 
 
 def test_a_deleted_experiment_is_restored(uri):

@@ -1,6 +1,6 @@
 """How a question is answered, one learner per file: `answer(problem, task, material) -> Answer`.
 
-linear    one L2 logistic regression per class on frozen features
+linear    L2 logistic regression on frozen features: one per class, or a softmax over exclusive ones
 ridge     ridge regression on frozen features, for values
 knn       cosine nearest neighbours among the training records' frozen features
 finetune  the encoder and a linear head, trained together from the pretrained weights
@@ -19,5 +19,5 @@ def answers(problem: Problem, task: Learnt, material: Material) -> Iterator[Answ
     """The learner's answer, once for each draw of the patients it may learn from: one draw where it may learn from all."""
     # scikit-learn and torch cost seconds to import: only the learner that needs them does.
     learner = import_module(f"clef_ray.evaluate.modes.{task.mode}")
-    for train_N in training_sets(problem, task, material.seed):
+    for train_N in training_sets(problem, task, material):
         yield learner.answer(problem.learning_from(train_N), task, material)

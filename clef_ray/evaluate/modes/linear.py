@@ -2,12 +2,13 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
+from scipy.special import logit, logsumexp
 
 from clef_ray.evaluate.inputs import check_features
+from clef_ray.evaluate.modes._components import standardised
+from clef_ray.evaluate.modes._logistic import Fit, path
+from clef_ray.evaluate.modes._validation import goodness, shares
 from clef_ray.evaluate.problem import Answer, Material, Problem
-from clef_ray.evaluate.statistics import weighted_auroc
 from clef_ray.tasks import Learnt
 
 #: Inverse L2 strengths, strong to weak, so that each fit starts from the one before.
@@ -15,35 +16,51 @@ C_PATH = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 def answer(problem: Problem, task: Learnt, material: Material) -> Answer:
-    """One L2 logistic regression per class on standardised features; the strength, one for all classes, is the one with the best
-    macro AUROC on validation. extras: `c`.
+    """L2 logistic regression on standardised features: one per class, or of exclusive classes one softmax with a weight vector for each.
+    The strength, one for all classes, is the one with the best macro AUROC on validation. extras: `c`.
+
+    A class without a positive, or without a negative, among the training records (of a small draw) gets the log odds of its share
+    everywhere; the notes name it.
     """
     features_ND = check_features(material.features(task), material.table)
-    scores_CNK = _regularisation_path(features_ND, problem.positives, problem.rows.train)
-    validation_N = problem.rows.validation
-    best = _best_on_validation(scores_CNK[:, validation_N], problem.positives[validation_N])
-    return Answer(scores_CNK[best], {"c": C_PATH[best]})
+    x_ND = standardised(features_ND, problem.rows.train).astype(np.float32)
+    positive_NK = problem.positives[problem.rows.train]
+    learnt_K = _two_sided(positive_NK)
+    if not learnt_K.any():
+        constant_NK = np.tile(logit(shares(positive_NK)), (len(x_ND), 1))
+        return Answer(constant_NK, {"c": C_PATH[0]}, _notes(problem, learnt_K))
+    exclusive = problem.kind == "exclusive"
+    fits = list(path(x_ND[problem.rows.train], positive_NK[:, learnt_K], C_PATH, exclusive=exclusive))
+    validation_VD = x_ND[problem.rows.validation]
+    good = [goodness(problem, _scores(fit, validation_VD, positive_NK, exclusive)) for fit in fits]
+    best = int(np.argmax(good))
+    notes = _notes(problem, learnt_K, fits[best])
+    return Answer(_scores(fits[best], x_ND, positive_NK, exclusive), {"c": C_PATH[best]}, notes)
 
 
-def _regularisation_path(
-    features_ND: NDArray[np.float64], positive_NK: NDArray[np.bool_], train_N: NDArray[np.bool_]
+def _two_sided(positive_NK: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which classes have positives and negatives, [K]."""
+    return np.asarray(positive_NK.any(axis=0) & ~positive_NK.all(axis=0))
+
+
+def _scores(
+    fit: Fit, x_ND: NDArray[np.float32], positive_NK: NDArray[np.bool_], exclusive: bool
 ) -> NDArray[np.float64]:
-    """Log odds of all records under every strength of C_PATH, [len(C_PATH), N, K]; only training records are fitted."""
-    scaler = StandardScaler().fit(features_ND[train_N])
-    x_ND = scaler.transform(features_ND)
-    scores_CNK = np.empty((len(C_PATH), *positive_NK.shape))
-    for k, positive_N in enumerate(positive_NK.T):
-        model = LogisticRegression(solver="lbfgs", warm_start=True, max_iter=1000)
-        for c, strength in enumerate(C_PATH):
-            model.set_params(C=strength).fit(x_ND[train_N], positive_N[train_N])
-            scores_CNK[c, :, k] = model.decision_function(x_ND)
-    return scores_CNK
+    """Of all classes, [N, K]: those of the fit, and constant log odds of the others (softmax: against the fitted ones together)."""
+    fitted_NL = fit.scores(x_ND)
+    level_N1 = logsumexp(fitted_NL, axis=1, keepdims=True) if exclusive else np.zeros((len(x_ND), 1))
+    score_NK: NDArray[np.float64] = level_N1 + logit(shares(positive_NK))
+    score_NK[:, _two_sided(positive_NK)] = fitted_NL
+    return score_NK
 
 
-def _best_on_validation(scores_CNK: NDArray[np.float64], positive_NK: NDArray[np.bool_]) -> int:
-    once = np.ones((1, len(positive_NK)))
-    macro = [
-        np.mean([weighted_auroc(s, p, once)[0] for s, p in zip(score_NK.T, positive_NK.T, strict=True)])
-        for score_NK in scores_CNK
-    ]
-    return int(np.argmax(macro))
+def _notes(problem: Problem, learnt_K: NDArray[np.bool_], fit: Fit | None = None) -> tuple[str, ...]:
+    one_sided = [name for name, learnt in zip(problem.names, learnt_K, strict=True) if not learnt]
+    notes = (
+        [f"linear: positives or negatives only among the training records: {', '.join(one_sided)}"]
+        if one_sided
+        else []
+    )
+    if fit is not None and not fit.converged_K.all():
+        notes.append(f"linear: {int((~fit.converged_K).sum())} classes did not converge")
+    return tuple(notes)

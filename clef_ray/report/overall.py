@@ -1,0 +1,101 @@
+"""Arms over many tasks and corpora at once: the interquartile mean and the probability of improvement (after Agarwal et al. 2021).
+
+Averaged are only values of one measure, e.g. the AUROC of all tasks that have one, whatever their corpus. One encoder is judged by all of
+them, so its seeds are resampled with all their tasks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clef_ray.ablation import Ablation
+from clef_ray.evaluate.bootstrap import Estimate
+from clef_ray.evaluate.comparing import improvement, interquartile_mean
+from clef_ray.report.rows import Interval, Row
+
+#: Fewer tasks than this are read one by one.
+LEAST_TASKS = 3
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """A value over tasks with its 95 % interval over resampled seeds; None for one seed."""
+
+    value: float
+    seeds: Interval | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One arm over the tasks, in n seeds that have all of them. above: the chance that a run of it has the higher value than one of the base,
+    in the same task; None for the base.
+    """
+
+    arm: str
+    n: int
+    mean: Averaged
+    above: Averaged | None
+
+
+@dataclass(frozen=True)
+class Overall:
+    """What is averaged. metrics: the tasks' names of it, those that every arm with results has."""
+
+    measure: str
+    metrics: tuple[str, ...]
+    standings: tuple[Standing, ...]
+
+
+def overall(ablation: Ablation, rows: Sequence[Row]) -> tuple[Overall, ...]:
+    """One for each measure of the headline that at least LEAST_TASKS tasks have, in the headline's order."""
+    found = []
+    for measure in dict.fromkeys(_measure(metric) for metric in ablation.headline):
+        metrics = _shared(measure, rows)
+        scores = {row.arm.name: _scores(row, metrics) for row in rows} if len(metrics) >= LEAST_TASKS else {}
+        scores = {arm: score_SM for arm, score_SM in scores.items() if len(score_SM)}
+        if len(scores) > 1:
+            base = scores.get(ablation.base)
+            standings = [
+                _standing(arm, score_SM, None if arm == ablation.base else base)
+                for arm, score_SM in scores.items()
+            ]
+            found.append(Overall(measure, metrics, tuple(standings)))
+    return tuple(found)
+
+
+def _measure(metric: str) -> str:
+    return metric.rpartition("/")[2]
+
+
+def _shared(measure: str, rows: Sequence[Row]) -> tuple[str, ...]:
+    """The metrics of this measure that have an interval over patients, so are results and no counts, in every arm that has any."""
+    own = [
+        {name for name, cell in row.cells.items() if _measure(name) == measure and cell.patients}
+        for row in rows
+    ]
+    held = [names for names in own if names]
+    return tuple(sorted(set.intersection(*held))) if held else ()
+
+
+def _scores(row: Row, metrics: Sequence[str]) -> NDArray[np.float64]:
+    """[seeds, tasks], of the seeds that have every task."""
+    if any(metric not in row.cells for metric in metrics):
+        return np.empty((0, len(metrics)))
+    values = [row.cells[metric].values for metric in metrics]
+    common = sorted(set.intersection(*(set(found) for found in values)))
+    return np.array([[found[seed] for found in values] for seed in common]).reshape(-1, len(metrics))
+
+
+def _standing(arm: str, score_SM: NDArray[np.float64], base_RM: NDArray[np.float64] | None) -> Standing:
+    several = len(score_SM) > 1
+    mean = _averaged(interquartile_mean(score_SM, together=True), several)
+    if base_RM is None:
+        return Standing(arm, len(score_SM), mean, None)
+    above = improvement(score_SM, base_RM, together=True)
+    return Standing(arm, len(score_SM), mean, _averaged(above, several and len(base_RM) > 1))
+
+
+def _averaged(found: Estimate, several: bool) -> Averaged:
+    return Averaged(found.value, Interval(found.low, found.high) if several else None)

@@ -1,0 +1,42 @@
+"""Published splits that can be made again, and of the others why not."""
+
+import random
+
+import pandas as pd
+
+from clef_ray.tasks import PARTS
+
+#: What is said where a published split is asked for that shards cannot give.
+MC_MED_CHRONO = (
+    "its published split is the folds of shards ingested with mc_med.split=chrono (the default); leave it out"
+)
+LVEF_ROWS = (
+    "its published split goes by the row order of the table of ejection fractions, which shards do not keep (and has patients on both "
+    "sides); leave it out"
+)
+AURORA_DRAW = (
+    "its published split is a draw among the participants of both protocols in the order of participants.tsv, which shards do not keep; "
+    "leave it out"
+)
+
+#: How many patients Icentia11k has: p00000 to p10999.
+ICENTIA_PATIENTS = 11_000
+
+_SEED, _TRAIN, _VALIDATION = 42, 0.7, 0.15
+
+
+def icentia_parts(patient_N: pd.Series) -> pd.Series:
+    """The part of each record of Icentia11k, by its patient's name; empty for a name that the dataset does not have.
+
+    CLEF's preparation takes all patients in the order of the dataset's list RECORDS, shuffles them with Python's generator seeded by 42,
+    and gives the first 70 % to training, the next 15 % to validation, the others to testing (7,699, 1,650 and 1,651: 0.7 x
+    11,000 comes out just below 7,700 and is rounded down). So a part of the dataset is split as the whole is. Taken for granted, not
+    confirmed: that RECORDS lists the patients by name. Source: Nokia-Bell-Labs/ecg-foundation-model, preprocess/preprocess_icentia.py; its
+    data module shuffles once more, without effect where the prepared lists are there.
+    """
+    names = [f"p{number:05d}" for number in range(ICENTIA_PATIENTS)]
+    random.Random(_SEED).shuffle(names)
+    train, validation = int(len(names) * _TRAIN), int(len(names) * _VALIDATION)
+    counts = (train, validation, len(names) - train - validation)
+    parts = [part for part, count in zip(PARTS, counts, strict=True) for _ in range(count)]
+    return patient_N.map(dict(zip(names, parts, strict=True))).fillna("")

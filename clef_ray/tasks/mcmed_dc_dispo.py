@@ -1,0 +1,23 @@
+"""MC-MED, where the patient went at last, in six groups (CLEF's task 12 of 18; Kansal et al. 2025)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from clef_ray.tasks import Classes
+from clef_ray.tasks._splits import MC_MED_CHRONO
+
+
+@dataclass(frozen=True, kw_only=True)
+class McmedDcDispo(Classes):
+    """Six classes, of final dispositions (see clef_ray.datasets.mc_med), one of a visit, in the monitor's only lead, II.
+
+    Published split: split_chrono_train, val and test, by the time of the visits; they are said to keep each patient in one, which ingestion
+    checks. They are the folds of shards ingested with `mc_med.split=chrono`, the default.
+    """
+
+    lead: str = "any"
+
+    dataset: ClassVar[str] = "mc_med"
+    labels: ClassVar[str] = "dc_dispo"
+    exclusive: ClassVar[bool] = True
+    published_is: ClassVar[str] = MC_MED_CHRONO
