@@ -21,7 +21,7 @@ from clef_ray.evaluate.inputs import OFFICIAL, Rows
 from clef_ray.evaluate.metrics.classification import counts, f_beta, macro
 from clef_ray.evaluate.metrics.events import SCORERS
 from clef_ray.evaluate.modes import answers
-from clef_ray.evaluate.problem import Material, Problem, Unanswerable, label_matrix, require_dataset
+from clef_ray.evaluate.problem import Material, Problem, Unanswerable, label_matrix, require
 from clef_ray.evaluate.result import TaskResult
 from clef_ray.tasks.cpsc2020_beats import Cpsc2020Beats
 
@@ -68,7 +68,7 @@ def beats(task: Cpsc2020Beats, material: Material) -> TaskResult:
 
 
 def _windows(task: Cpsc2020Beats, material: Material) -> _Windows:
-    require_dataset(task, material.facts)
+    require(task, material.facts)
     table = material.table
     for column in (f"label_{task.labels}", "target_beat_time"):
         if column not in table:

@@ -28,8 +28,8 @@ def classes(task: Classes, material: Material) -> TaskResult:
     against the rest, by its probability.
 
     A class that a resample holds no positive of is left out of that resample's mean. The test records are looked at once: no threshold but
-    fmax's, which is defined so, is chosen on them. Extras: `classes`, `classes_absent` (too rare to be judged), `n_test`, and what the
-    learner chose. Curves: `reliability` (of the first draw).
+    fmax's, which is defined so, is chosen on them. Extras: `classes`, `classes_absent` (too rare to be judged), `n_test`,
+    `n_patients`, and what the learner chose. Curves: `reliability` (of the first draw).
     """
     problem = class_problem(task, material)
     test_N = problem.rows.test
@@ -40,11 +40,15 @@ def classes(task: Classes, material: Material) -> TaskResult:
     extras = {
         "classes": float(len(problem.names)),
         "classes_absent": float(len(problem.left_out)),
-        "n_test": float(test_N.sum()),
+        **problem.judged,
     }
     extras |= {key: float(np.mean([answer.extras[key] for answer in given])) for key in given[0].extras}
     curves = {"reliability": reliability(problem, given[0], weights_BN)}
-    notes = (*problem.notes, *given[0].notes, *undefined(estimates))
+    notes = (
+        *problem.notes,
+        *dict.fromkeys(note for answer in given for note in answer.notes),
+        *undefined(estimates),
+    )
     return TaskResult(estimates, extras, None, notes, curves)
 
 

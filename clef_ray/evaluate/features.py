@@ -135,5 +135,6 @@ def _array(content: bytes) -> NDArray[np.float32] | None:
 
 def task_leads(tasks: Sequence[Spec], leads: tuple[str, ...]) -> tuple[str, ...]:
     """Those of the shards' leads that the tasks judge."""
-    judged = {lead_in(task.build(TASKS), leads) for task in tasks}
+    asked: list[Task] = [task.build(TASKS) for task in tasks]
+    judged = {lead_in(task, leads) for task in asked} | {lead for task in asked for lead in task.more_leads}
     return tuple(lead for lead in leads if lead in judged)

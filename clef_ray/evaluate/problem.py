@@ -120,6 +120,12 @@ class Problem:
         """Of classes: which each record has, [N, K]."""
         return np.asarray(self.truth_NK == 1)
 
+    @property
+    def judged(self) -> dict[str, float]:
+        """How many test records, of how many patients, as a result's extras."""
+        patient_N = self.patient_N[self.rows.test]
+        return {"n_test": float(len(patient_N)), "n_patients": float(len(np.unique(patient_N)))}
+
     def learning_from(self, train_N: NDArray[np.bool_]) -> "Problem":
         """The same with these training records only."""
         return replace(self, rows=self.rows._replace(train=train_N))
@@ -167,7 +173,7 @@ def class_problem(task: Classes, material: Material) -> Problem:
 
 def value_problem(task: Values, material: Material) -> Problem:
     """Records whose target is known. Raises Unanswerable where the corpus lacks it, or has no two different values to learn from."""
-    require_dataset(task, material.facts)
+    require(task, material.facts)
     column = task.target if task.target in COVARIATES else f"target_{task.target}"
     if column not in material.table:
         raise Unanswerable(f"the corpus has no {task.target!r}")
@@ -188,8 +194,9 @@ def refusal(task: Task, facts: Facts) -> str | None:
     """
     if task.dataset and facts.dataset not in (task.dataset, *task.alike):
         return f"it asks about {task.dataset}, and these are records of {facts.dataset}"
-    if lead_in(task, facts.leads) is None:
-        return f"it needs lead {task.lead}; the shards hold {', '.join(facts.leads)}"
+    if lead_in(task, facts.leads) is None or (absent := set(task.more_leads) - {*facts.leads}):
+        wanted = task.lead if lead_in(task, facts.leads) is None else ", ".join(sorted(absent))
+        return f"it needs lead {wanted}; the shards hold {', '.join(facts.leads)}"
     if isinstance(task, Classes) and type(task).made is Classes.made:
         return _no_label_set(task, facts)
     if isinstance(task, Values) and task.target not in (*COVARIATES, *facts.targets):
@@ -206,7 +213,7 @@ def require_answerable(tasks: Iterable[Task], corpora: Mapping[str, Facts]) -> N
             raise ConfigError(f"no corpus can answer task {task.prefix!r} ({task.name}): {each}")
 
 
-def require_dataset(task: Task, facts: Facts) -> None:
+def require(task: Task, facts: Facts) -> None:
     """Unanswerable where the corpus is not what the task asks about, as `refusal`."""
     if reason := refusal(task, facts):
         raise Unanswerable(reason)
@@ -230,7 +237,7 @@ def label_matrix(
 
 def _label_set(task: Classes, facts: Facts, table: pd.DataFrame) -> tuple[str, tuple[str, ...], pd.DataFrame]:
     """The label set's name, its classes, and the table whose column label_<name> has them."""
-    require_dataset(task, facts)
+    require(task, facts)
     if (made := task.made(table)) is not None:
         return task.labels, made[0], table.assign(**{f"label_{task.labels}": made[1]})
     if reason := _no_label_set(task, facts):

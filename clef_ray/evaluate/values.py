@@ -29,9 +29,13 @@ def values(task: Values, material: Material) -> TaskResult:
     given = list(answers(problem, task, material))
     statistics = [statistics_of(problem, answer, weights_BN) for answer in given]
     estimates = {name: Estimate.of(np.mean([s[name] for s in statistics], axis=0)) for name in statistics[0]}
-    extras = {"n_test": float(test_N.sum())}
+    extras = problem.judged
     extras |= {key: float(np.mean([answer.extras[key] for answer in given])) for key in given[0].extras}
-    notes = (*problem.notes, *given[0].notes, *undefined(estimates))
+    notes = (
+        *problem.notes,
+        *dict.fromkeys(note for answer in given for note in answer.notes),
+        *undefined(estimates),
+    )
     if problem.unit == "mmHg":
         extras |= _verdicts(estimates)
         notes += _about_blood_pressure(len(np.unique(patient_N)))

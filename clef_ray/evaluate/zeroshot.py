@@ -191,7 +191,11 @@ def _compared(
 ) -> TaskResult:
     """The estimates of `zero_shot`: fitted on `source`, judged on `target`, the usable ones of `asked` records."""
     n_test = len(target.risk)
-    extras = {"coverage": n_test / max(asked, 1), "n_test": float(n_test)}
+    extras = {
+        "coverage": n_test / max(asked, 1),
+        "n_test": float(n_test),
+        "n_patients": float(len(np.unique(target.patient))),
+    }
     if reason := _unusable(source, "training") or _unusable(target, "test"):
         return TaskResult({}, extras, reason)
     weights = sample_and_resamples(target.patient, n_boot, seed)

@@ -2,23 +2,26 @@
 
 outcomes --comparison--> rows, trends --wording, findings--> answer, caveats
 |-- terminal                                |-- paper --> table.md, table.tex
-|-- figures, dotplot, training, study_figures --> PNG, SVG --+
+|-- figures, dotplot, training, study_figures,               |
+|   pictures (of the tasks) --------------------> PNG, SVG --+
 |-- costs --> hours -----------------------------------------+--> html --> report.html
 record: plan.json, from which `clef-ray report` makes all of it again.
 """
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from clef_ray.ablation import Outcome, Plan
 from clef_ray.report import paper, record
-from clef_ray.report._style import Drawing, png
+from clef_ray.report._style import Drawing, png, svg_file
 from clef_ray.report.comparison import Comparison, compare
 from clef_ray.report.dotplot import dots
 from clef_ray.report.figures import curve
 from clef_ray.report.html import page
+from clef_ray.report.pictures import pictures
 from clef_ray.report.study import Gain, StudyView
 from clef_ray.report.study_figures import study_figures
 from clef_ray.report.terminal import print_comparison
@@ -39,8 +42,8 @@ def write_report(
 ) -> dict[str, str]:
     """Write a report into `<ablation>-<plan's fingerprint>/`; returns name -> path or URI.
 
-    report.html; table.csv (every value), table.md and table.tex (the headline table); plan.json; and the page's figures as PNG:
-    curve-<metric>.png of the families on the axis, arms-<metric>.png of those that are categories, training.png, and a sweep's.
+    report.html; table.csv (every value), table.md and table.tex (the headline table); plan.json; and the page's figures as PNG and SVG:
+    curve-<metric>.png of the families on the axis, arms-<metric>.png of those that are categories, training.png, a sweep's, and those of the tasks (`pictures.py`).
     study: the sweep whose configurations the arms are, the same that `compare` was given; resources: what one run held, e.g.
     {"CPU": 2, "GPU": 0.5}, for the page's hours.
     Another plan (other data, arms, settings, --smoke) has another folder, so that no comparison overwrites another.
@@ -55,7 +58,8 @@ def write_report(
         "table.md": paper.markdown(comparison).encode(),
         "table.tex": paper.latex(comparison).encode(),
         record.RECORD: record.dump(made, comparison.answer),
-        **{name: png(drawing.figure) for name, drawing in drawings.items()},
+        **{f"{name}.png": png(drawing) for name, drawing in drawings.items()},
+        **{f"{name}.svg": svg_file(drawing) for name, drawing in drawings.items()},
     }
     folder = store.child(f"{plan.ablation.name}-{plan.fingerprint()[:8]}")
     for name, content in files.items():
@@ -64,16 +68,22 @@ def write_report(
 
 
 def _drawings(made: record.Report, comparison: Comparison) -> dict[str, Drawing]:
-    """File name -> drawing, in the order of the page."""
+    """File name without its ending -> drawing, in the order of the page."""
     drawn: dict[str, Drawing | None] = {}
     if made.study is not None:
-        drawn |= {f"{d.title.replace(' ', '-')}.png": d for d in study_figures(made.study)}
+        drawn |= {_file(d.title): d for d in study_figures(made.study)}
     for metric in made.plan.ablation.headline:
         file = metric.replace("/", "-")
-        drawn[f"curve-{file}.png"] = curve(comparison, metric)
-        drawn[f"arms-{file}.png"] = dots(comparison, metric)
-    drawn["training.png"] = training_curves(made.outcomes)
+        drawn[f"curve-{file}"] = curve(comparison, metric)
+        drawn[f"arms-{file}"] = dots(comparison, metric)
+    drawn |= {_file(d.title): d for d in pictures(made.plan, made.outcomes, comparison)}
+    drawn["training"] = training_curves(made.outcomes)
     return {name: drawing for name, drawing in drawn.items() if drawing is not None}
+
+
+def _file(title: str) -> str:
+    """A title as a file's name, without spaces, slashes and what else shells and addresses read as something else."""
+    return re.sub(r"[^\w.+-]+", "-", title)
 
 
 def _table(outcomes: Sequence[Outcome]) -> str:

@@ -48,11 +48,12 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with its title and its content in words, for readers who do not see it."""
+    """A figure with its title and its content in words, for readers who do not see it. caption: what stands below it."""
 
     title: str
     alt: str
     figure: Figure
+    caption: str = ""
 
 
 def canvas(height: float = HEIGHT, grid: Grid = "y") -> tuple[Figure, Axes]:
@@ -75,23 +76,25 @@ def tidy(axes: Axes, grid: Grid = "y") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as PNG."""
+def png(drawing: Drawing) -> bytes:
+    """The drawing as PNG, its title and caption in the file's text."""
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
+    told = {"Title": drawing.title, "Description": drawing.caption or drawing.alt}
+    FigureCanvasAgg(drawing.figure).print_png(buffer, metadata=told)
     return buffer.getvalue()
+
+
+def svg_file(drawing: Drawing) -> bytes:
+    """The drawing as a file of its own, in the colours of print and with text that can be edited."""
+    return _svg(drawing, {"Title": drawing.title, "Description": drawing.caption or drawing.alt}).encode()
 
 
 def svg(drawing: Drawing) -> str:
     """The drawing as an element for an HTML page: text stays text in the page's font, colours are the page's variables, coordinates have
     two decimals, and no two drawings share an id.
     """
-    buffer = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": drawing.title}):
-        bare = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        FigureCanvasSVG(drawing.figure).print_svg(buffer, metadata=bare)
     width, height = (72 * side for side in drawing.figure.get_size_inches())
-    inner = buffer.getvalue().partition("<svg ")[2].partition(">")[2]
+    inner = _svg(drawing, {"Format": None, "Type": None}).partition("<svg ")[2].partition(">")[2]
     inner = re.sub(r"<style.*?</style>|font-family: [^;\"]*;? ?", "", inner, flags=re.DOTALL)
     inner = inner.replace("xlink:href", "href")
     used = set(re.findall(r"#([\w-]+)", inner))
@@ -101,6 +104,14 @@ def svg(drawing: Drawing) -> str:
         inner = re.sub(rf"{colour}\b", f"var(--{name})", inner, flags=re.IGNORECASE)
     head = f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(drawing.alt)}">'
     return head + re.sub(r"\s*\n\s*", " ", inner)
+
+
+def _svg(drawing: Drawing, told: Mapping[str, str | None]) -> str:
+    """As matplotlib writes it, without the date and its own name."""
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": drawing.title}):
+        FigureCanvasSVG(drawing.figure).print_svg(buffer, metadata={"Creator": None, "Date": None, **told})
+    return buffer.getvalue()
 
 
 _DECIMALS = re.compile(r"(\.\d\d)\d+")

@@ -56,7 +56,7 @@ def page(report: Report, comparison: Comparison, drawings: Sequence[Drawing]) ->
         legend=LEGEND,
         about_tests=TESTS,
         about_overall=OVERALL,
-        drawings=[(d.title, Markup(svg(d))) for d in drawings],  # noqa: S704 - drawn here, and escaped there
+        drawings=[(d.title, Markup(svg(d)), d.caption) for d in drawings],  # noqa: S704 - drawn here, escaped there
         script=Markup(script),  # noqa: S704 - ours
         script_digest=_digest(script),
         lineage=lineage,

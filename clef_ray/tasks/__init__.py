@@ -75,6 +75,11 @@ class Task:
         return type(self).__module__.rpartition(".")[2]
 
     @property
+    def more_leads(self) -> tuple[str, ...]:
+        """Leads beside `lead` that it looks at."""
+        return ()
+
+    @property
     def prefix(self) -> str:
         """What its metrics' names start with. Two tasks that can give different numbers have different prefixes."""
         return "/".join([self._head(), *self._variant()])

@@ -34,6 +34,10 @@ class Geometry(Task):
                 f"task geometry.other_lead: {self.lead} is the task's lead already; give another"
             )
 
+    @property
+    def more_leads(self) -> tuple[str, ...]:
+        return (self.other_lead,) if self.other_lead else ()
+
     def _variant(self) -> list[str]:
         parts = super()._variant()
         for name in ("score", "labels"):

@@ -86,7 +86,8 @@ def test_classes_decided_one_by_one(cohort):
     assert value["brier"] == pytest.approx(np.mean((expit(s) - t) ** 2))
     prefix = Several().prefix
     assert result.extras == {
-        f"{prefix}/{k}": v for k, v in (("classes", 3), ("classes_absent", 0), ("n_test", 60), ("c", 0.1))
+        f"{prefix}/{k}": v
+        for k, v in (("classes", 3), ("classes_absent", 0), ("n_test", 60), ("n_patients", 30), ("c", 0.1))
     }
     assert result.notes == ("a note",)
     for estimate in result.estimates.values():

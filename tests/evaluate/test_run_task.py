@@ -33,7 +33,9 @@ def test_metrics_carry_the_tasks_prefix(cohort):
     given = made(cohort)
     probe = run_task(Diagnosis(), given)
     assert {"probe/auroc", "probe/f1", "probe/auroc/AF", "probe/auroc/SR"} <= set(probe.estimates)
-    assert {"probe/classes", "probe/n_test", "probe/c"} <= set(probe.extras)
+    assert set(probe.extras) == {
+        f"probe/{name}" for name in ("classes", "classes_absent", "n_test", "n_patients", "c")
+    }
     assert all(name.startswith("probe/") for name in (*probe.estimates, *probe.extras, *probe.curves))
     zeroshot = run_task(ScoreSpearman(permutations=9), given)
     names = {
@@ -41,7 +43,9 @@ def test_metrics_carry_the_tasks_prefix(cohort):
     }
     names |= {"rsa_partial", "rsa_beyond"}
     assert set(zeroshot.estimates) == {f"zeroshot/{name}" for name in names}
-    assert set(zeroshot.extras) == {"zeroshot/coverage", "zeroshot/n_test", "zeroshot/rsa_p"}
+    assert set(zeroshot.extras) == {
+        f"zeroshot/{name}" for name in ("coverage", "n_test", "n_patients", "rsa_p")
+    }
 
 
 def test_what_does_not_exist_is_named(cohort):

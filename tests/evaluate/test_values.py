@@ -61,7 +61,9 @@ def test_values_are_measured_against_the_libraries(cohort):
             "kendall": stats.kendalltau(true, predicted).statistic,
         }
     )
-    assert result.extras == {f"{Age().prefix}/n_test": 40, f"{Age().prefix}/alpha": 0}
+    assert result.extras == {
+        f"{Age().prefix}/{k}": v for k, v in (("n_test", 40), ("n_patients", 40), ("alpha", 0))
+    }
     assert result.notes == ()
     curve = result.curves[f"{Age().prefix}/true_by_predicted"]
     assert (curve.x_label, curve.y_label) == ("predicted age [years]", "true age [years]")

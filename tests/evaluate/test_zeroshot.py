@@ -40,7 +40,7 @@ def test_rsa_is_1_on_a_half_circle_by_risk(table):
     result = zero_shot(on_half_circle(risk), risk, table, permutations=99, n_boot=50)
     estimate = result.estimates["rsa"]
     assert (estimate.value, estimate.low, estimate.high) == pytest.approx((1, 1, 1), abs=1e-9)
-    assert result.extras == {"coverage": 1, "n_test": 40, "rsa_p": 0.01}
+    assert result.extras == {"coverage": 1, "n_test": 40, "n_patients": 40, "rsa_p": 0.01}
     assert result.estimates["rsa_permuted"].value < 0.3
     assert result.skipped is None
 

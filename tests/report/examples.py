@@ -9,6 +9,7 @@ from ablation_outcomes import LINEAGE, toy
 
 from clef_ray.ablation import Ablation, Arm, Outcome, Plan, plan
 from clef_ray.evaluate.bootstrap import Estimate
+from clef_ray.evaluate.result import Curve
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.report import StudyView
 from clef_ray.search import Configuration
@@ -91,6 +92,150 @@ def ablation_report(families=("CLEF", "SimCLR"), counts=(1, 7, 31, 126), seeds=5
         lost=True,
     )
     return made, found
+
+
+def tasks_report(seeds=3):
+    """Plan and outcomes of six arms judged by a task of every kind, on the corpus of pretraining and on one further corpus, `far`."""
+    levels = {
+        "clef": 0.8,
+        "clef-soft": 0.78,
+        "simclr": 0.74,
+        "vicreg": 0.72,
+        "supervised": 0.83,
+        "random": 0.6,
+    }
+    arms = tuple(
+        Arm(
+            name,
+            {"method": "simclr", "loss.temperature": 0.05 + k / 100},
+            "" if name == "random" else "methods",
+        )
+        for k, name in enumerate(levels)
+    )
+    asked = toy(
+        name="every_kind",
+        question="Which pretraining gives the better embedding, by a task of every kind?",
+        expect="Guidance helps what follows risk, and costs nothing elsewhere.",
+        arms=arms,
+        base="clef",
+        axis="",
+        headline=("probe/auroc", "zeroshot/rsa"),
+        seeds=tuple(range(seeds)),
+    )
+    made = plan(asked, "d1a7a0000000000a").on("d1a7a0000000000a", targets={"far": "fa2fa2fa2fa2fa20"})
+    rng, luck = np.random.default_rng(2), np.linspace(-0.04, 0.04, 100)
+    found = []
+    for trial in made.trials:
+        level = levels[trial.arm.name] + rng.normal(0, 0.005)
+        own = _every_kind(level, rng, luck)
+        far = {
+            f"far/{key}": result.prefixed("far")
+            for key, result in _every_kind(level - 0.06, rng, luck).items()
+        }
+        found.append(
+            Outcome(trial, "COMPLETE", own | far, _history(level, rng, 8), {"pretrain": 7.0, "evaluate": 0.8})
+        )
+    return made, found
+
+
+def _every_kind(level, rng, luck):
+    """Key -> result of one encoder on one corpus; level: how good it is, 0.5 to 1."""
+
+    def made(prefix, values, curves=None, **extras):
+        estimates = {}
+        for name, value in values.items():
+            replicates = value + luck * rng.uniform(0.5, 1) * max(0.2, abs(value))
+            estimates[name] = Estimate(value, *np.percentile(replicates, [2.5, 97.5]), replicates)
+        return TaskResult(estimates, extras, curves=curves or {}).prefixed(prefix)
+
+    skill = 2 * level - 1
+    classes = {
+        name: level + 0.02 * k for k, name in enumerate(("AF", "LBBB", "LVH", "MI", "PVC", "RBBB", "STACH"))
+    }
+    ranked = {"auroc": level + 0.06, **{f"auroc/{name}": value for name, value in classes.items()}}
+    results = {
+        "probe": made(
+            "probe", {**ranked, "ece": 0.2 - level / 5}, {"reliability": _reliable(level)}, n_test=412.0
+        ),
+        "knn": made("knn", {"auroc": level + 0.02}, n_test=412.0),
+    }
+    for head, factor in (("probe", 1.0), ("finetune", 0.6)):
+        for share in (1, 5, 10, 25):
+            prefix = f"{head}/{share}pct"
+            value = level + 0.06 - factor * 0.05 * math.log10(100 / share)
+            results[prefix] = made(prefix, {"auroc": value, "auroc/AF": value}, n_test=412.0, draws=5.0)
+        for shots in (1, 5, 20):
+            prefix = f"{head}/{shots}shot"
+            results[prefix] = made(prefix, {"auroc": level - 0.15 + 0.05 * math.log10(shots)}, n_test=412.0)
+    results["zeroshot"] = made(
+        "zeroshot",
+        {
+            name + control: part * (0.9 * skill if not control else 0.35 if control == "_age" else 0.01)
+            for name, part in {
+                "rsa": 0.6,
+                "rsa_partial": 0.3,
+                "rsa_beyond": 0.2,
+                "readout": 1.1,
+                "axis": 0.9,
+            }.items()
+            for control in ("", "_age", "_permuted")
+        },
+        n_test=198.0,
+    )
+    results["geometry"] = made(
+        "geometry", {"cosine_drop": 0.4 * skill}, {"cosine_by_risk": _by_risk(skill)}, n_test=198.0
+    )
+    shifted = {"mmd2": 0.4 * (1 - level), "coral": 0.6 * (1 - level), "domain_auc": 1.25 - level}
+    results["shift"] = made(
+        "shift", shifted, frechet=1.2 - level, frechet_null=0.08, mmd2_p=0.03, n_test=198.0
+    )
+    known = {"accuracy": level - 0.3, "accuracy_top5": level - 0.1, "auroc": 0.95, "eer": 0.1}
+    results["identification"] = made("identification", known, persons=150.0, chance=1 / 150)
+    rhythm = {f"f1/{name}": level + 0.1 - 0.15 * k for k, name in enumerate("NSV")}
+    rhythm |= {f"event_f1/{name}": level - 0.1 - 0.15 * k for k, name in enumerate("SV")}
+    rhythm |= {
+        f"loss_{name}": (1 - level) * size
+        for name, size in (("official", 9e4), ("revised", 1.1e5), ("strict", 1.2e5))
+    }
+    results["cpsc2020_beats"] = made("cpsc2020_beats", {"f1": level, **rhythm}, records=10.0)
+    results["sbp"] = made(
+        "sbp", {"mae": 30 * (1 - level) + 5}, {"true_by_predicted": _calibrated(skill)}, n_test=412.0
+    )
+    return results
+
+
+def _reliable(level):
+    x = np.linspace(0.03, 0.92, 10)
+    y = np.clip(x + (level - 0.85) * np.sin(2 * np.pi * x), 0, 1)
+    return Curve("predicted probability", "observed share", x, y, y - 0.04, y + 0.04, np.full(10, 288.0))
+
+
+def _by_risk(skill):
+    x = np.geomspace(0.4, 14, 10)
+    y = 0.6 * skill - 0.5 * skill * np.linspace(0, 1, 10)
+    return Curve(
+        "difference of score2 between two patients [%]",
+        "mean cosine of their embeddings",
+        x,
+        y,
+        y - 0.03,
+        y + 0.03,
+        np.full(10, 1950.0),
+    )
+
+
+def _calibrated(skill):
+    x = np.linspace(120 - 20 * skill, 120 + 20 * skill, 8)
+    y = 120 + 1.1 * (x - 120)
+    return Curve(
+        "predicted systolic pressure [mmHg]",
+        "true systolic pressure [mmHg]",
+        x,
+        y,
+        y - 2,
+        y + 2,
+        np.full(8, 51.0),
+    )
 
 
 def sweep_report(configurations=250, objectives=2):

@@ -292,7 +292,7 @@ def test_the_figure_grows_with_the_arms_and_stays_as_wide(count):
     arms = tuple(Arm(f"lead-{k}", {"views.same_lead": k / 100}, family="leads") for k in range(count))
     made = categories(arms=arms, base="lead-0")
     drawing = dots(compare(made, outcomes(made, {a.name: (0.8, 0.82, 0.81) for a in arms})), "probe/auroc")
-    width, height = struct.unpack(">II", png(drawing.figure)[16:24])
+    width, height = struct.unpack(">II", png(drawing)[16:24])
     assert width == 1120
     assert height == pytest.approx(200 * (_FRAME + _LINE * (count + 1)), abs=2)
 

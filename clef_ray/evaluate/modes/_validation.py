@@ -9,14 +9,14 @@ from clef_ray.evaluate.statistics import weighted_auroc
 
 
 def goodness(problem: Problem, score_VK: NDArray[np.float64]) -> float:
-    """Of the validation records' scores, higher is better: macro AUROC (of exclusive classes one against the rest, by the probability),
-    or the mean absolute error with a minus sign.
+    """Of the validation records' scores, higher is better: macro AUROC; of exclusive classes the mean log likelihood, since a ranking within
+    each class does not tell whether the right one comes first; of values the mean absolute error with a minus sign.
     """
     truth_VK = problem.truth_NK[problem.rows.validation]
     if problem.kind == "values":
         return -float(np.abs(score_VK - truth_VK).mean())
     if problem.kind == "exclusive":
-        score_VK = log_softmax(score_VK, axis=1)
+        return float(log_softmax(score_VK, axis=1)[truth_VK == 1].mean())
     once = np.ones((1, len(score_VK)))
     pairs = zip(score_VK.T, truth_VK.T == 1, strict=True)
     return float(np.mean([weighted_auroc(score_V, positive_V, once)[0] for score_V, positive_V in pairs]))

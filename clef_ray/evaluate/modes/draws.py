@@ -73,14 +73,12 @@ def _classes(problem: Problem, code_M: NDArray[np.intp], rng: np.random.Generato
 
 
 def _bins(value_P: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Bins of as many patients each, by rank; which of them have one more, chance decides, as among equal values."""
+    """Bins of as many patients each, by rank; which of them have one more, chance decides."""
     count = min(BINS, len(value_P))
     size_K = np.full(count, len(value_P) // count)
     size_K[rng.permutation(count)[: len(value_P) % count]] += 1
-    shuffled_P = rng.permutation(len(value_P))
-    order_P = shuffled_P[np.argsort(value_P[shuffled_P], kind="stable")]
     in_bin_PK = np.zeros((len(value_P), count), dtype=bool)
-    in_bin_PK[order_P, np.repeat(np.arange(count), size_K)] = True
+    in_bin_PK[np.argsort(value_P, kind="stable"), np.repeat(np.arange(count), size_K)] = True
     return in_bin_PK
 
 
