@@ -72,7 +72,9 @@ class Ablation:
     empty where arms are categories. more: further arms, which run only when they are asked for. tasks: `name` or `name:option=value`.
     headline: the metrics of the table, in order; the first one decides the answer. settings: common to all arms; smoke: on top of them
     for --smoke. larger: arguments of the same command at a larger budget. The last five are the embedded budget's unless they are given.
-    targets: further corpora that every encoder is judged on: name -> data as `--data` takes it.
+    targets: further corpora that every encoder is judged on: name -> data as `--data` takes it. gaps: further metrics, each one metric
+    minus another of the same encoder: name -> (the one, the other) (`evaluate/gaps.py`). clouds: the corpus whose embeddings the report draws
+    (`report/clouds.py`): a target's name, empty for that of pretraining; None: they are not drawn.
 
     Raises ConfigError where two arms have one name, or base or an arm's `against` names none.
     """
@@ -91,6 +93,8 @@ class Ablation:
     smoke: Mapping[str, Any] = field(default_factory=lambda: dict(SMOKE_BUDGET))
     larger: str = LARGER_BUDGET
     targets: Mapping[str, str] = field(default_factory=dict)
+    gaps: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    clouds: str | None = None
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.every]
@@ -176,13 +180,14 @@ class Judging:
     """By what encoders are judged.
 
     tasks: asked of every corpus; data: the fingerprint of the corpus of pretraining; targets: further corpora, (name, fingerprint) each; split:
-    whom they are judged on.
+    whom they are judged on; gaps: as an ablation's.
     """
 
     tasks: tuple[Spec, ...]
     data: str
     targets: tuple[tuple[str, str], ...] = ()
     split: SplitName = "official"
+    gaps: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def asked(self, run: Run) -> list[Asked]:
         """Every question to the run's encoder: all tasks on its own corpus, then on each target."""
@@ -220,7 +225,7 @@ class Plan:
     @property
     def judging(self) -> Judging:
         """By what its encoders are judged."""
-        return Judging(self.tasks, self.data, self.targets, self.split)
+        return Judging(self.tasks, self.data, self.targets, self.split, self.ablation.gaps)
 
     def unique(self) -> list[Trial]:
         """One trial per distinct run, the first that asks for it."""

@@ -19,7 +19,7 @@ from clef_ray.sections import Imputation, Missingness, Optimiser, Signals, Views
 SCIENCE_VERSION = 3
 
 #: Raised when a task's numbers change their meaning though its text does not: tasks are evaluated again, encoders are not trained again.
-EVALUATION_VERSION = 2
+EVALUATION_VERSION = 3
 
 #: The split of the patients that encoders are judged by (`evaluate.inputs.SPLITS`).
 SplitName = Literal["official", "selection"]

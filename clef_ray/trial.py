@@ -20,6 +20,7 @@ from clef_ray.distributed import Context, LocalContext
 from clef_ray.errors import DataError
 from clef_ray.evaluate.embedder import Embedder
 from clef_ray.evaluate.features import Features
+from clef_ray.evaluate.gaps import with_gaps
 from clef_ray.evaluate.inputs import SPLITS
 from clef_ray.evaluate.monitor import Monitor, Read, reader
 from clef_ray.evaluate.problem import Material
@@ -152,7 +153,7 @@ def evaluate(
             result = run_task(asked.task.build(TASKS), materials[asked.target])
             store.write_bytes(asked.file, result.to_bytes())
         results[asked.key] = _stored(asked, store)
-    return results
+    return with_gaps(judging.gaps, results)
 
 
 def _stored(asked: Asked, store: Store) -> TaskResult:
@@ -210,7 +211,7 @@ def load_outcome(trial: Trial, judging: Judging, storage: str) -> Outcome | None
     return Outcome(
         trial,
         "COMPLETE",
-        results,
+        with_gaps(judging.gaps, results),
         record["history"],
         {**seconds_of(store), "pretrain": record["seconds"]},
     )

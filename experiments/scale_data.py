@@ -80,6 +80,7 @@ ABLATION = Ablation(
         "zeroshot/rsa",
         "shifted/zeroshot/rsa",
     ),
+    larger="--data synthetic:patients=20000 --seeds 5 --set signals.seconds=10",  # the arms' epochs are their own
     # A tenth of the small cohort is 25 patients.
     smoke={"optimiser.batch": 16},
     targets={

@@ -1,34 +1,51 @@
-"""Judging encoders: the patient bootstrap of a table of AUROCs against scikit-learn in a loop.
+"""Judging encoders: the patient bootstrap of a table of AUROCs against scikit-learn in a loop, and embeddings against the bare encoder.
 
 The plain side is measured on a part of the table (a few resamples of a few classes) and scaled up: all of it would take an hour.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from clef_ray.bench.measure import Figure
+from clef_ray.augment import preprocess
+from clef_ray.augment.threads import in_threads
+from clef_ray.bench.measure import Figure, cores, faster, interleaved, on
+from clef_ray.config import Run, override
 from clef_ray.evaluate.bootstrap import sample_and_resamples
+from clef_ray.evaluate.embedder import PIECE, Embedder
 from clef_ray.evaluate.statistics import weighted_rankings
+from clef_ray.train.loop import build_encoder
 
 #: The target: seconds of 1,000 resamples of 100,000 records x 44 classes (PTB-XL's diagnoses), on 2 cores.
 MOST_SECONDS = 30.0
 
+#: The target: embeddings per second, as a share of those of the bare encoder.
+LEAST_SHARE = 0.9
+
+_ABOUT_EMBEDDINGS = (
+    "Embeddings: mV to embeddings, band-pass and z-score included; limit is the encoder alone on filtered windows in the same pieces, plain "
+    "the encoder alone on 256 at a time."
+)
+
 
 @dataclass(frozen=True)
 class Sizes:
-    """records, classes, resamples: of the bootstrapped table; part: resamples x classes of the plain side; rounds: of both sides."""
+    """records, classes, resamples: of the bootstrapped table; part: resamples x classes of the plain side; rounds: of all sides;
+    windows: to be embedded.
+    """
 
     records: int
     classes: int
     resamples: int
     part: tuple[int, int]
     rounds: int
+    windows: int = 512
 
 
 class Table:
@@ -65,8 +82,43 @@ class Table:
 
 def evaluation(sizes: Sizes, say: Callable[[str], None]) -> list[Figure]:
     """The figures of the group."""
+    say("embeddings")
+    embedded = embeddings(sizes.windows, sizes.rounds)
     say("patient bootstrap")
-    return [bootstrap(sizes)]
+    return [embedded, bootstrap(sizes)]
+
+
+def embeddings(windows: int, rounds: int, fs: int = 500) -> Figure:
+    """Windows per second from mV to embeddings, on all cores, encoder S. `limit` is the encoder alone on filtered windows, in the same
+    pieces; `plain` is the encoder alone, too, but 256 windows at a time with each operation spread over the cores.
+    """
+    run = override(Run(), {"signals.fs": fs}).canonical()
+    embedder = Embedder(build_encoder(run), run, "cpu")
+    x_NT = np.random.default_rng(0).standard_normal((windows, round(run.signals.seconds * fs)), np.float32)
+    ready_N1T = preprocess(torch.from_numpy(x_NT), run.signals)[:, None]
+
+    def encode(first: int, at_once: int) -> None:
+        with torch.inference_mode():
+            embedder.encoder(ready_N1T[first : first + at_once])
+
+    def plain() -> int:
+        for first in range(0, windows, 256):
+            encode(first, 256)
+        return windows
+
+    def limit() -> int:
+        in_threads(lambda first: encode(first, PIECE), range(0, windows, PIECE))
+        return windows
+
+    sides = {"ours": lambda: len(embedder.features(x_NT)), "plain": plain, "limit": limit}
+    rates = interleaved({name: on(cores(), side) for name, side in sides.items()}, rounds)
+    share = median(a / b for a, b in zip(rates["ours"], rates["limit"], strict=True))
+    return replace(
+        faster(f"embeddings S, {fs} Hz, {cores()} threads", _ABOUT_EMBEDDINGS, rates),
+        unit="windows/s",
+        target=f">= {LEAST_SHARE:.0%} of limit",
+        met=share >= LEAST_SHARE,
+    )
 
 
 def bootstrap(sizes: Sizes) -> Figure:

@@ -177,6 +177,7 @@ class Record:
     ) -> tuple["Comparison", str]:
         """Compare, report, record, print; returns the comparison and the report's folder."""
         from clef_ray.report import compare, print_comparison, write_report
+        from clef_ray.report.clouds import clouds
         from clef_ray.store import Store
 
         self.guard()
@@ -184,8 +185,9 @@ class Record:
             self.tracker.close_trial(outcome)
         comparison = compare(concrete, outcomes, study, self.lineage["options"], self.lineage["leakage"])
         reports = Store(self.ready.storage).child("reports")
+        drawn = clouds(concrete, outcomes, self.ready.storage, self.lineage)
         files = write_report(
-            reports, concrete, outcomes, comparison, self.lineage, study, self.ready.resources
+            reports, concrete, outcomes, comparison, self.lineage, study, self.ready.resources, drawn
         )
         print_comparison(comparison, self.ready.console)
         for outcome in failures(outcomes):

@@ -34,6 +34,7 @@ def describe(
         "data": public(folder),
         "data_fingerprint": plan.data,
         "dataset": f"{manifest.dataset}: {manifest.records} records of {manifest.patients} patients, {sum(manifest.quarantined.values())} quarantined",
+        **{f"target {name}": public(at) for name, at in (targets or {}).items()},
         "leakage": checked.told() + _unchecked(plan),
         "git_commit": _commit(),
         "python": sys.version.split()[0],

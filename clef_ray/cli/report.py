@@ -11,6 +11,7 @@ from rich.text import Text
 from clef_ray.errors import ConfigError
 from clef_ray.registry import unknown
 from clef_ray.report import Comparison, compare, paper, print_comparison, write_report
+from clef_ray.report.clouds import clouds
 from clef_ray.report.record import RECORD, load, summary
 from clef_ray.store import Store
 
@@ -26,7 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _list(arguments.storage)
     folder = _find(arguments.experiment, arguments.storage, arguments.plan)
     place, _, _ = folder.path().rpartition("/")
-    report = load(folder, place.removesuffix("/reports"))
+    storage = place.removesuffix("/reports")
+    report = load(folder, storage)
     options, leakage = (report.lineage.get(name, "") for name in ("options", "leakage"))  # older: none
     comparison = compare(report.plan, report.outcomes, report.study, options, leakage)
     files = write_report(
@@ -37,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         report.lineage,
         report.study,
         report.resources,
+        clouds(report.plan, report.outcomes, storage, report.lineage),
     )
     _tell(comparison, files, arguments.format)
     if arguments.open:

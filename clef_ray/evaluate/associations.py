@@ -11,7 +11,7 @@ All with 95 % intervals over resampled patients. The control is one score permut
 Shape letters: N records, K classes, P pairs, B weightings.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -115,7 +115,7 @@ def associations(
             f"nobody has: {missing or 'none, but each record lacks some'}"
         )
     names = tuple(sorted(names, key=lambda name: name != LEADING))
-    notes: dict[str, None] = {}
+    notes: dict[str, list[str]] = {}
     table = _few(table, seed, notes)
     rows: list[Association] = []
     for name, risk_N in _scored(names, table, seed):
@@ -124,7 +124,13 @@ def associations(
             rows += asked.labels(labels, classes)
         for target in targets:
             rows += asked.value(target)
-    return Found((*names, permuted(names[0])), tuple(rows), tuple(notes))
+    scores = (*names, permuted(names[0]))
+    return Found(scores, tuple(rows), tuple(_told(note, of, scores) for note, of in notes.items()))
+
+
+def _told(note: str, of: Sequence[str], scores: Sequence[str]) -> str:
+    """A note with the scores that it is about, where it is not about all."""
+    return note if not of or len(of) == len(scores) else f"{note} ({', '.join(of)})"
 
 
 def permuted(name: str) -> str:
@@ -132,12 +138,12 @@ def permuted(name: str) -> str:
     return f"{name} permuted"
 
 
-def _few(table: pd.DataFrame, seed: int, notes: dict[str, None]) -> pd.DataFrame:
+def _few(table: pd.DataFrame, seed: int, notes: dict[str, list[str]]) -> pd.DataFrame:
     """All records of at most MOST_PATIENTS patients."""
     names = np.unique(patients(table))
     if len(names) <= MOST_PATIENTS:
         return table
-    notes[f"{MOST_PATIENTS} of {len(names)} patients, drawn at random"] = None
+    notes[f"{MOST_PATIENTS} of {len(names)} patients, drawn at random"] = []
     kept = np.random.default_rng([seed, 7]).choice(names, MOST_PATIENTS, replace=False)
     return table[np.isin(patients(table), kept)].reset_index(drop=True)
 
@@ -156,14 +162,14 @@ def _scored(names: tuple[str, ...], table: pd.DataFrame, seed: int) -> Iterator[
 
 @dataclass(frozen=True)
 class _Asked:
-    """One score's values and whom they belong to. notes: grows."""
+    """One score's values and whom they belong to. notes: what was left out, with the scores that it is about; grows."""
 
     name: str
     risk_N: Floats
     table: pd.DataFrame
     n_boot: int
     seed: int
-    notes: dict[str, None]
+    notes: dict[str, list[str]]
 
     def labels(self, labels: str, classes: tuple[str, ...]) -> list[Association]:
         """The AUROC of every class that enough patients have, and the RSA of the label set."""
@@ -174,9 +180,8 @@ class _Asked:
         lacking_K = [len(np.unique(patient_N[~has_N])) for has_N in positive_NK.T]
         asked = [k for k in range(len(classes)) if min(having_K[k], lacking_K[k]) >= LEAST_POSITIVES]
         if absent := [name for k, name in enumerate(classes) if k not in asked]:
-            self.notes[
-                f"{labels}: fewer than {LEAST_POSITIVES} patients with or without {', '.join(absent)}"
-            ] = None
+            why = f"{labels}: fewer than {LEAST_POSITIVES} patients with or without {', '.join(absent)}"
+            self.notes.setdefault(why, []).append(self.name)
         if not asked:
             return []
         risk_N, weights = self.risk_N[rows_N], sample_and_resamples(patient_N, self.n_boot, self.seed)
@@ -198,9 +203,8 @@ class _Asked:
         rows_N = np.isfinite(value_N) & np.isfinite(self.risk_N)
         patient_N = patients(self.table)[rows_N]
         if (count := len(np.unique(patient_N))) < LEAST_PATIENTS:
-            self.notes[f"{target}: known of {count} patients with a score; {LEAST_PATIENTS} are needed"] = (
-                None
-            )
+            why = f"{target}: known of {count} patients with a score; {LEAST_PATIENTS} are needed"
+            self.notes.setdefault(why, []).append(self.name)
             return []
         weights = sample_and_resamples(patient_N, self.n_boot, self.seed)
         spearman_B = weighted_spearman(self.risk_N[rows_N], value_N[rows_N], weights)
@@ -227,9 +231,7 @@ class _Asked:
         return Association(self.name, statistic, about, name, estimate, len(patient_N), held, positive)
 
 
-def jaccard_distances(
-    positive_NK: NDArray[np.bool_], i_P: NDArray[np.intp], j_P: NDArray[np.intp]
-) -> Floats:
+def jaccard_distances(positive_NK: NDArray[np.bool_], i_P: NDArray[np.intp], j_P: NDArray[np.intp]) -> Floats:
     """1 - |both| / |either| of the classes of each pair, [P], in 0..1; 0 where neither has a class (Jaccard 1912)."""
     whole_NK = positive_NK.astype(np.float32)
     both_P = np.einsum("pk,pk->p", whole_NK[i_P], whole_NK[j_P]).astype(np.float64)

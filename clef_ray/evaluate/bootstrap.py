@@ -55,17 +55,21 @@ def patient_weights(patients: NDArray[np.str_], n_boot: int = 1000, seed: int = 
     Patients are drawn with replacement, as many as there are, and bring all their records. Depends on (sorted distinct patients,
     seed) only: two evaluations of the same patients get the same resamples whatever the order or number of their records.
     """
-    distinct, code_N = np.unique(patients, return_inverse=True)
-    count = len(distinct)
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(count, size=(n_boot, count)) + count * np.arange(n_boot)[:, None]
-    times = np.bincount(draws.ravel(), minlength=n_boot * count).reshape(n_boot, count)
-    return times[:, code_N].astype(np.float64)
+    return sample_and_resamples(patients, n_boot, seed)[1:]
 
 
 def sample_and_resamples(patients: NDArray[np.str_], n_boot: int, seed: int) -> NDArray[np.float64]:
-    """`patient_weights` below a first row of ones, [1 + n_boot, N]: the sample itself and its resamples in one call."""
-    return np.concatenate([np.ones((1, len(patients))), patient_weights(patients, n_boot, seed)])
+    """`patient_weights` below a first row of ones, [1 + n_boot, N]: the sample itself and its resamples in one call.
+
+    Resamples are drawn one at a time: nothing but the result is large.
+    """
+    distinct, code_N = np.unique(patients, return_inverse=True)
+    rng, count = np.random.default_rng(seed), len(distinct)
+    weights_BN = np.ones((1 + n_boot, len(patients)))
+    for weight_N in weights_BN[1:]:
+        times = np.bincount(rng.integers(count, size=count), minlength=count).astype(np.float64)
+        np.take(times, code_N, out=weight_N, mode="clip")
+    return weights_BN
 
 
 def percentile_interval(replicates: NDArray[np.float64]) -> tuple[float, float]:

@@ -62,11 +62,7 @@ class Features:
         return self._made[name]
 
     def _file(self, task: Task) -> str:
-        """Named by all that embeddings depend on: the encoder, the records, and what is cut out of them. Not by the device: its rounding is."""
-        signals = self._run.signals
-        window = {"lead": self._lead(task), "rate": task.rate, "fs": signals.fs, "seconds": signals.seconds}
-        content = {"run": self._run.fingerprint(), "data": self._corpus.manifest.fingerprint, **window}
-        return f"{FOLDER}/{fingerprint({'features': EVALUATION_VERSION, **content})}.npy"
+        return _name(self._run, self._corpus.manifest.fingerprint, self._lead(task), task.rate)
 
     def _kept(self, name: str) -> NDArray[np.float32] | None:
         """What the store has; None where that is nothing, or nothing that can be used."""
@@ -122,6 +118,20 @@ class Features:
         if task.rate is not None and task.rate != corpus.fs:
             x_NT = resample(resample(x_NT, corpus.fs, task.rate), task.rate, corpus.fs)
         return np.ascontiguousarray(x_NT[:, : round(signals.seconds * signals.fs)])
+
+
+def stored_features(run: Run, data: str, lead: str, store: Store) -> NDArray[np.float32] | None:
+    """What a run's store keeps of its embeddings of a corpus (its fingerprint) in one lead, [N, D]; None where there is nothing usable."""
+    name = _name(run, data, lead, None)
+    found = _array(store.read_bytes(name)) if store.exists(name) else None
+    return found if found is not None and found.ndim == 2 and found.dtype == np.float32 else None
+
+
+def _name(run: Run, data: str, lead: str, rate: float | None) -> str:
+    """Named by all that embeddings depend on: the encoder, the records, and what is cut out of them. Not by the device: its rounding is."""
+    window = {"lead": lead, "rate": rate, "fs": run.signals.fs, "seconds": run.signals.seconds}
+    content = {"run": run.fingerprint(), "data": data, **window}
+    return f"{FOLDER}/{fingerprint({'features': EVALUATION_VERSION, **content})}.npy"
 
 
 def _array(content: bytes) -> NDArray[np.float32] | None:

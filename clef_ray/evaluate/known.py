@@ -94,8 +94,8 @@ def _united(made_from: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]
 
 
 def _crowd(dataset: str, parameters: Mapping[str, object]) -> str:
-    if dataset == "synthetic":
-        return f"synthetic seed {parameters.get('seed')}"
+    if dataset in ("synthetic", "synthetic_holter"):
+        return f"{dataset} seed {parameters.get('seed')}"
     return f"generic {canonical(dict(parameters)).decode()}" if dataset == "generic" else dataset
 
 

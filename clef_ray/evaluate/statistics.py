@@ -24,6 +24,10 @@ CHUNK = 128
 #: Below this, single precision holds every integer and its half.
 LARGEST_EXACT = 2**23
 
+#: A variable with LONG distinct values or more is ranked in runs of RUN (both measured).
+LONG = 4096
+RUN = 32
+
 #: Pairs whose embeddings are gathered at once; bounds memory.
 PAIR_CHUNK = 8192
 
@@ -145,16 +149,49 @@ def rank_covariance(
     values: V arrays [P]; weights: one array [P] per weighting, taken one at a time, so pair weights never lie in memory together.
     A mid-rank is (weight below + half the weight of the tie group) / total; its weighted mean is exactly 1/2, which is taken off.
     """
-    groups = [np.unique(value_P, return_inverse=True)[1] for value_P in values]
+    levels = [_Levels(value_P) for value_P in values]
     ranks_VP = np.empty((len(values), len(values[0])))
     covariances = []
     for weight_P in weights:
-        total = weight_P.sum()
-        for rank_P, group_P in zip(ranks_VP, groups, strict=True):
-            mass = np.bincount(group_P, weight_P)
-            np.take((np.cumsum(mass) - mass / 2) / total - 0.5, group_P, out=rank_P, mode="clip")
-        covariances.append((ranks_VP * weight_P) @ ranks_VP.T / total)
+        # What was not drawn adds nothing: of pairs of resampled patients that is 3 in 5.
+        (drawn_M,) = np.nonzero(weight_P != 0)
+        weight_M, ranks_VM = weight_P[drawn_M], ranks_VP[:, : len(drawn_M)]
+        for rank_M, level in zip(ranks_VM, levels, strict=True):
+            level.ranks(drawn_M, weight_M, out=rank_M)
+        covariances.append((ranks_VM * weight_M) @ ranks_VM.T / weight_M.sum() ** 3)
     return np.array(covariances)
+
+
+class _Levels:
+    """The distinct values of one variable (levels) in ascending runs of RUN, which are the columns of an array [RUN, runs].
+
+    A cumulative sum over one long row waits for every addition before it begins the next. Over many runs at once it does not, and what is
+    left is a sum over the runs. Few levels are runs of one.
+    """
+
+    def __init__(self, value_P: NDArray[np.float64]) -> None:
+        level_P = np.unique(value_P, return_inverse=True)[1]
+        count = int(level_P.max(initial=0)) + 1
+        length = RUN if count >= LONG else 1
+        self.shape = (length, -(-count // length))
+        self.place_P = level_P % length * self.shape[1] + level_P // length
+
+    def ranks(
+        self, drawn_M: NDArray[np.intp], weight_M: NDArray[np.float64], out: NDArray[np.float64]
+    ) -> None:
+        """The drawn observations' mid-ranks times the total weight, less its half, [M]."""
+        place_M = self.place_P[drawn_M]
+        half_LR = np.bincount(place_M, weight_M / 2, minlength=self.shape[0] * self.shape[1])
+        # Of no observation at all, numpy counts in integers.
+        half_LR = half_LR.reshape(self.shape).astype(np.float64, copy=False)
+        below_R = np.zeros(self.shape[1])
+        for half_R in half_LR:
+            through_R = below_R + half_R
+            np.add(below_R, through_R, out=half_R)
+            below_R = through_R
+        sum_R = np.cumsum(below_R)
+        half_LR += 2 * (sum_R - below_R) - sum_R[-1]
+        np.take(half_LR, place_M, out=out, mode="clip")
 
 
 def correlation(covariance_BVV: NDArray[np.float64], a: int, b: int) -> NDArray[np.float64]:

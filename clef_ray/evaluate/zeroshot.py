@@ -17,8 +17,9 @@ fields give. Not exactly nothing from age even so: the other fields move a high 
 grows with the level of the two ages, which no difference between them holds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -219,23 +220,29 @@ def mantel_p(records: _Records, permutations: int, seed: int) -> float:
 
     Rows and columns of the risk differences are permuted together. Needs one record per patient: then rows are exchangeable.
     """
-    count = len(records.risk)
-    i_P, j_P = np.triu_indices(count, 1)
-    x_P = rankdata(cosine_distances(records.z, i_P, j_P))
-    x_P -= x_P.mean()
-    y_P = rankdata(differences(records.risk, i_P, j_P))
-    y_P -= y_P.mean()
-    y_NN = np.zeros((count, count))
-    y_NN[i_P, j_P] = y_NN[j_P, i_P] = y_P
-    observed = float(x_P @ y_P)
+    x_NN = _centred_ranks(len(records.risk), partial(cosine_distances, records.z))
+    y_NN = _centred_ranks(len(records.risk), partial(differences, records.risk))
+    observed = float(np.vdot(x_NN, y_NN))
     # Equal arrangements may differ by rounding: they count as exceeding, as the definition's >= asks.
-    slack = 1e-10 * float(np.linalg.norm(x_P) * np.linalg.norm(y_P))
+    slack = 1e-10 * float(np.linalg.norm(x_NN) * np.linalg.norm(y_NN))
     rng = np.random.default_rng([seed, 2])
     exceeding = 0
     for _ in range(permutations):
-        order = rng.permutation(count)
-        exceeding += float(x_P @ y_NN[order[i_P], order[j_P]]) >= observed - slack
+        order = rng.permutation(len(y_NN))
+        # Whole rows, then whole columns: many times as fast as picking pairs, though each pair is there twice.
+        exceeding += float(np.vdot(x_NN, y_NN[order].take(order, axis=1))) >= observed - slack
     return (1 + exceeding) / (1 + permutations)
+
+
+def _centred_ranks(
+    count: int, apart: Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """How far apart the two records of each pair are, as a rank less the mean rank, [N, N]; 0 of a record to itself."""
+    i_P, j_P = np.triu_indices(count, 1)
+    rank_P = rankdata(apart(i_P, j_P))
+    rank_NN = np.zeros((count, count))
+    rank_NN[i_P, j_P] = rank_NN[j_P, i_P] = rank_P - rank_P.mean()
+    return rank_NN
 
 
 def _one_per_record(value_N: NDArray[np.floating], table: pd.DataFrame, what: str) -> NDArray[np.float64]:

@@ -39,19 +39,20 @@ def write_report(
     lineage: Mapping[str, str],
     study: StudyView | None = None,
     resources: Mapping[str, float] | None = None,
+    more: Sequence[Drawing] = (),
 ) -> dict[str, str]:
     """Write a report into `<ablation>-<plan's fingerprint>/`; returns name -> path or URI.
 
     report.html; table.csv (every value), table.md and table.tex (the headline table); plan.json; and the page's figures as PNG and SVG:
     curve-<metric>.png of the families on the axis, arms-<metric>.png of those that are categories, training.png, a sweep's, and those of the tasks (`pictures.py`).
     study: the sweep whose configurations the arms are, the same that `compare` was given; resources: what one run held, e.g.
-    {"CPU": 2, "GPU": 0.5}, for the page's hours.
+    {"CPU": 2, "GPU": 0.5}, for the page's hours; more: further figures for the page.
     Another plan (other data, arms, settings, --smoke) has another folder, so that no comparison overwrites another.
     Figures for which there is nothing to draw are left out. Raises StorageError where the store cannot be written.
     """
     told = {"finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", **lineage}
     made = record.Report(plan, outcomes, told, study, resources)
-    drawings = _drawings(made, comparison)
+    drawings = _drawings(made, comparison, more)
     files = {
         "report.html": page(made, comparison, list(drawings.values())).encode(),
         "table.csv": _table(outcomes).encode(),
@@ -67,7 +68,7 @@ def write_report(
     return {name: folder.path(name) for name in files}
 
 
-def _drawings(made: record.Report, comparison: Comparison) -> dict[str, Drawing]:
+def _drawings(made: record.Report, comparison: Comparison, more: Sequence[Drawing]) -> dict[str, Drawing]:
     """File name without its ending -> drawing, in the order of the page."""
     drawn: dict[str, Drawing | None] = {}
     if made.study is not None:
@@ -76,7 +77,7 @@ def _drawings(made: record.Report, comparison: Comparison) -> dict[str, Drawing]
         file = metric.replace("/", "-")
         drawn[f"curve-{file}"] = curve(comparison, metric)
         drawn[f"arms-{file}"] = dots(comparison, metric)
-    drawn |= {_file(d.title): d for d in pictures(made.plan, made.outcomes, comparison)}
+    drawn |= {_file(d.title): d for d in (*more, *pictures(made.plan, made.outcomes, comparison))}
     drawn["training"] = training_curves(made.outcomes)
     return {name: drawing for name, drawing in drawn.items() if drawing is not None}
 

@@ -29,12 +29,10 @@ def dots_in_groups(
                     [cell.mean],
                     [place],
                     linestyle=" ",
-                    color=look.colour,
-                    marker=look.marker,
-                    markerfacecolor=look.face,
                     markersize=5,
                     label=look.arm,
                     zorder=3,
+                    **look.points,
                 )
     axes.set_ylim(len(groups) - 0.5, -0.5)
     axes.set_yticks(range(len(groups)), list(groups) if named else [""] * len(groups))

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from clef_ray.ablation import Outcome, Plan
 from clef_ray.evaluate.result import Curve
@@ -32,6 +35,11 @@ class Look:
     dash: str | tuple[float, tuple[float, ...]]
     face: str
 
+    @property
+    def points(self) -> dict[str, Any]:
+        """Options of `Axes.plot` for its points."""
+        return {"color": self.colour, "marker": self.marker, "markerfacecolor": self.face}
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -51,8 +59,14 @@ class Scene:
 
     @property
     def metrics(self) -> list[str]:
-        """The names of all metrics that any arm has, sorted."""
-        return sorted({name for row in self.comparison.rows for name in row.cells})
+        """The names of all metrics that any arm has, in the pictures' order."""
+        return sorted({name for row in self.comparison.rows for name in row.cells}, key=self._order)
+
+    def _order(self, name: str) -> tuple[bool, bool, str]:
+        """The corpus of pretraining before further ones, tasks of the headline before others."""
+        target, rest = self.split_target(name)
+        heads = {metric.partition("/")[0] for metric in self.comparison.ablation.headline}
+        return bool(target), rest.partition("/")[0] not in heads, name
 
     def cell(self, arm: str, metric: str) -> Cell | None:
         """An arm's metric; None where it has none."""
@@ -81,7 +95,7 @@ class Scene:
     def curve_names(self, kind: str) -> list[str]:
         """The full names of all curves of a kind, e.g. `probe/reliability` of `reliability`."""
         held = {name for o in self.outcomes for result in o.results.values() for name in result.curves}
-        return sorted(name for name in held if name.rpartition("/")[2] == kind)
+        return sorted((name for name in held if name.rpartition("/")[2] == kind), key=self._order)
 
     def count(self, metric: str, of: str = "n_test") -> str:
         """The number that stands nearest to the metric, as `200` or `180 to 200`; empty where none is known."""
@@ -94,8 +108,8 @@ class Scene:
                 return f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
         return ""
 
-    def below(self, metrics: Iterable[str], n: str, interval: str = "") -> str:
-        """A picture's caption: what its points and intervals are, on how many (n, in words), on whom, and which arms.
+    def below(self, metrics: Iterable[str], on: str, interval: str = "") -> str:
+        """A picture's caption: what its points and intervals are, on how many and whom (in words), and which arms.
 
         interval: what the intervals are, for those that are not over resampled patients.
         """
@@ -105,11 +119,19 @@ class Scene:
         many = f"{min(seeds)}" if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
         points = "One seed" if seeds == {1} else f"Means over {many} seeds"
         bars = interval or "95 % intervals over resampled patients (not over seeds)"
-        return " ".join(filter(None, (f"{points}; {bars}.", self.on(n), self.which())))
+        return " ".join(filter(None, (f"{points}; {bars}.", f"n = {on}." if on else "", self.which())))
 
-    def on(self, n: str) -> str:
-        """On how many, on whom."""
-        return f"n = {n}, {self.judged}." if n else f"Judged on {self.judged}."
+    def learnt(self, metric: str) -> str:
+        """On how many records a learner is judged, and whose they are: `412 records of 198 of the test patients`."""
+        n, people = self.count(metric), self.count(metric, "n_patients")
+        whom = f"{people} of {self.judged}" if people else self.judged
+        return f"{n} records of {whom}" if n else whom
+
+    def unlearnt(self, metric: str) -> str:
+        """The same of a task that fits nothing on the corpus it asks: there all are judged but those who are kept for choosing."""
+        n = self.count(metric, "n_patients") or self.count(metric)
+        whom = "patients who are not kept for choosing" if self.split_target(metric)[0] else self.judged
+        return f"{n} of {whom}" if n and whom == self.judged else f"{n} {whom}".strip()
 
     def which(self) -> str:
         """Which arms are shown, where not all are."""
@@ -151,15 +173,20 @@ def _look(row: Row, shown: Sequence[Row]) -> Look:
     return Look(row.arm.name, colour, marker, dash, "white" if row.control else colour)
 
 
-def draw_line(axes: Axes, look: Look, points: Mapping[str, Sequence[float]], label: str, arms: int) -> None:
+def draw_line(
+    axes: Axes, look: Look, points: Mapping[str, Sequence[float] | NDArray[np.float64]], label: str, arms: int
+) -> None:
     """An arm's line through x and y, from low to high its band, or bars where there are many arms. points: x, y, low, high."""
-    style = {
-        "color": look.colour,
-        "marker": look.marker,
-        "markerfacecolor": look.face,
-        "linestyle": look.dash,
-    }
-    axes.plot(points["x"], points["y"], markersize=5, linewidth=1.5, label=label, zorder=3, **style)
+    axes.plot(
+        points["x"],
+        points["y"],
+        markersize=5,
+        linewidth=1.5,
+        linestyle=look.dash,
+        label=label,
+        zorder=3,
+        **look.points,
+    )
     if arms <= _MOST_BANDS:
         axes.fill_between(
             points["x"], points["low"], points["high"], color=look.colour, alpha=0.15, linewidth=0
@@ -188,5 +215,6 @@ def legend_height(names: int, columns: int = 2) -> float:
 
 
 def spoken(looks: Iterable[Look], said: Mapping[str, float]) -> str:
-    """`clef 0.812, random 0.600`."""
-    return ", ".join(f"{look.arm} {number(said[look.arm])}" for look in looks if look.arm in said)
+    """`clef 0.812, random 0.600`; without decimals from a thousand on."""
+    values = {arm: number(value) if abs(value) < 1000 else f"{value:.0f}" for arm, value in said.items()}
+    return ", ".join(f"{look.arm} {values[look.arm]}" for look in looks if look.arm in values)

@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 Grid = Literal["x", "y"]
 Direction = Literal["horizontal", "vertical"]
@@ -55,6 +57,21 @@ class Drawing:
     figure: Figure
     caption: str = ""
 
+    @property
+    def told(self) -> dict[str, str]:
+        """What its files say of themselves."""
+        return {"Title": self.title, "Description": self.caption or self.alt}
+
+    @cached_property
+    def vectors(self) -> str:
+        """As SVG, in the colours of print and with text as text; without a date."""
+        buffer = io.StringIO()
+        _lay_out(self.figure)
+        with rc_context({"svg.fonttype": "none", "svg.hashsalt": self.title}):
+            bare = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+            FigureCanvasSVG(self.figure).print_svg(buffer, metadata=bare | self.told)
+        return buffer.getvalue()
+
 
 def canvas(height: float = HEIGHT, grid: Grid = "y") -> tuple[Figure, Axes]:
     """An empty figure with one pair of axes. height [inch]; grid: the axis whose lines help reading."""
@@ -79,14 +96,14 @@ def tidy(axes: Axes, grid: Grid = "y") -> None:
 def png(drawing: Drawing) -> bytes:
     """The drawing as PNG, its title and caption in the file's text."""
     buffer = io.BytesIO()
-    told = {"Title": drawing.title, "Description": drawing.caption or drawing.alt}
-    FigureCanvasAgg(drawing.figure).print_png(buffer, metadata=told)
+    _lay_out(drawing.figure)
+    FigureCanvasAgg(drawing.figure).print_png(buffer, metadata=drawing.told)
     return buffer.getvalue()
 
 
 def svg_file(drawing: Drawing) -> bytes:
     """The drawing as a file of its own, in the colours of print and with text that can be edited."""
-    return _svg(drawing, {"Title": drawing.title, "Description": drawing.caption or drawing.alt}).encode()
+    return drawing.vectors.encode()
 
 
 def svg(drawing: Drawing) -> str:
@@ -94,8 +111,13 @@ def svg(drawing: Drawing) -> str:
     two decimals, and no two drawings share an id.
     """
     width, height = (72 * side for side in drawing.figure.get_size_inches())
-    inner = _svg(drawing, {"Format": None, "Type": None}).partition("<svg ")[2].partition(">")[2]
-    inner = re.sub(r"<style.*?</style>|font-family: [^;\"]*;? ?", "", inner, flags=re.DOTALL)
+    inner = drawing.vectors.partition("<svg ")[2].partition(">")[2]
+    inner = re.sub(
+        r"<title>.*?</title>|<metadata>.*?</metadata>|<style.*?</style>|font-family: [^;\"]*;? ?",
+        "",
+        inner,
+        flags=re.DOTALL,
+    )
     inner = inner.replace("xlink:href", "href")
     used = set(re.findall(r"#([\w-]+)", inner))
     inner = re.sub(r' id="([\w.-]+)"', lambda found: found[0] if found[1] in used else "", inner)
@@ -106,12 +128,11 @@ def svg(drawing: Drawing) -> str:
     return head + re.sub(r"\s*\n\s*", " ", inner)
 
 
-def _svg(drawing: Drawing, told: Mapping[str, str | None]) -> str:
-    """As matplotlib writes it, without the date and its own name."""
-    buffer = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": drawing.title}):
-        FigureCanvasSVG(drawing.figure).print_svg(buffer, metadata={"Creator": None, "Date": None, **told})
-    return buffer.getvalue()
+def _lay_out(figure: Figure) -> None:
+    """Place everything once: laid out again for each file, it would move by a hair."""
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
 
 
 _DECIMALS = re.compile(r"(\.\d\d)\d+")

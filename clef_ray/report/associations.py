@@ -12,17 +12,23 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from clef_ray.evaluate.associations import NULL, Association, Found, Statistic, permuted
-from clef_ray.report._style import COLOURS, GREY, MARKERS, WIDTH, Drawing, canvas, png, svg
+from clef_ray.report._style import COLOURS, GREY, GRID, MARKERS, Drawing, canvas, png, svg, svg_file
 from clef_ray.report.wording import number
 from clef_ray.store import Store
 
 READING = (
     "AUROC: a score alone as a test for a class, nothing fitted; below 0.5 those with the class have the lower scores. RSA: rank correlation "
-    "between the differences of two people's scores and of their labels (Jaccard distance). All with 95 % intervals over resampled patients, "
+    "between the differences of two people's scores and of their labels (Jaccard distance), over a sample of at most 50,000 pairs. All with 95 % intervals over resampled patients, "
     "one by one: of twenty that say nothing one is expected to exclude the null (0.5, 0). The permuted score shows how many did so here. "
     "An encoder that is guided by a score and then asked for a class that the score already tells apart has been shown part of the answer: "
     "hold its AUROC against the score's own."
 )
+
+#: Statistics with one figure per score -> the figure's scale, the table's heading and its first column.
+_OVER_SCORES: Mapping[Statistic, tuple[str, str, str]] = {
+    "rsa": ("RSA: score difference and label distance (Spearman)", "RSA by label set", "label set"),
+    "spearman": ("Spearman, score and value", "Spearman by value", "value"),
+}
 
 _LINE = 0.24  # inches per class
 _AREA = 620  # points squared of a dot at |AUROC - 0.5| = 0.5
@@ -59,10 +65,7 @@ def estimate_text(found: Association) -> str:
 def drawings(found: Found) -> dict[str, Drawing]:
     """File stem -> figure: a matrix per label set, RSA of every score, and rank correlations with values where there are any."""
     made = {f"auroc_{about}": _matrix(found, about) for about in _abouts(found.of("auroc"))}
-    for statistic, label in (
-        ("rsa", "RSA: score difference and label distance (Spearman)"),
-        ("spearman", "Spearman, score and value"),
-    ):
+    for statistic, (label, _, _) in _OVER_SCORES.items():
         if rows := found.of(statistic):
             made[statistic] = _bars(found, rows, statistic, label)
     return made
@@ -97,18 +100,19 @@ def _matrix(found: Found, about: str) -> Drawing:
     axes.xaxis.tick_top()
     most = {a.name: a.positive for a in rows}
     axes.set_yticks(range(len(classes)), [f"{c} ({most[c]})" for c in classes], fontsize=7)
-    axes.grid(visible=True, axis="both", color="#dddddd", linewidth=0.5)
+    axes.grid(visible=True, axis="both", color=GRID, linewidth=0.5)
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.tick_params(length=0)
-    axes.set_ylabel(f"{about}: class (patients who have it)")
-    axes.set_xlabel(held(rows))
-    figure.legend(handles=_key(), loc="outside lower center", ncols=3, frameon=False, fontsize=7)
+    axes.set_ylabel(f"{about}: class (patients who have it)", fontsize=8)
+    figure.legend(
+        handles=_key(), loc="outside lower center", ncols=3, frameon=False, fontsize=7, labelspacing=1.0
+    )
     strongest = sorted(rows, key=lambda a: -abs(np.nan_to_num(a.estimate.value - NULL["auroc"])))[:5]
     alt = f"AUROC of each score alone for each class of {about}. Furthest from 0.5: " + ", ".join(
         f"{a.score} for {a.name} {number(a.estimate.value)}" for a in strongest
     )
-    title = f"What each score alone says about {about}: AUROC ({held(rows)})"
-    return Drawing(title, alt + ".", figure)
+    caption = f"A dot per score and class of {about}; {held(rows)}; 95 % intervals over resampled patients."
+    return Drawing(f"AUROC of each score alone: {about}", alt + ".", figure, caption)
 
 
 def _dot(axes: Axes, x: float, y: float, off: float, *, filled: bool) -> None:
@@ -127,12 +131,12 @@ def _key() -> list[Line2D]:
         face = colour if filled else "none"
         return Line2D([], [], linestyle=" ", marker="o", markersize=side, color=colour, mfc=face, label=label)
 
-    return [
+    return [  # read column by column
         dot("higher score with the class", COLOURS[1], 0.1),
-        dot("AUROC 0.6 or 0.4", GREY, 0.1),
-        dot("interval excludes 0.5", GREY, 0.1),
         dot("lower score with the class", COLOURS[0], 0.1),
+        dot("AUROC 0.6 or 0.4", GREY, 0.1),
         dot("AUROC 0.8 or 0.2", GREY, 0.3),
+        dot("interval excludes 0.5", GREY, 0.1),
         dot("interval holds 0.5", GREY, 0.1, filled=False),
     ]
 
@@ -158,10 +162,13 @@ def _bars(found: Found, rows: Sequence[Association], statistic: Statistic, label
     axes.axvline(NULL[statistic], color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
     axes.set_yticks(range(len(found.scores)), found.scores, fontsize=7)
     axes.set_ylim(len(found.scores) - 0.4, -0.6)
-    axes.set_xlabel(f"{label}, 95 % interval over patients\n{held(rows)}")
+    axes.set_xlabel(label)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=7)
     said = ", ".join(f"{a.score} and {a.about} {number(a.estimate.value)}" for a in rows)
-    return Drawing(f"{label} ({held(rows)})", f"{label}: {said}.", figure)
+    caption = (
+        f"{held(rows)}; bars: 95 % intervals over resampled patients; dashed: a score that says nothing."
+    )
+    return Drawing(label, f"{label}: {said}.", figure, caption)
 
 
 def tables(found: Found) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -170,18 +177,13 @@ def tables(found: Found) -> list[tuple[str, list[str], list[list[str]]]]:
     for about in _abouts(found.of("auroc")):
         rows = found.of("auroc", about)
         made.append((f"AUROC: {about}", ["class", *found.scores], _lines(found, rows, lambda a: a.name)))
-    for statistic, heading, first in (
-        ("rsa", "RSA by label set", "label set"),
-        ("spearman", "Spearman by value", "value"),
-    ):
+    for statistic, (_, heading, first) in _OVER_SCORES.items():
         if rows := found.of(statistic):
             made.append((heading, [first, *found.scores], _lines(found, rows, lambda a: a.about)))
     return made
 
 
-def _lines(
-    found: Found, rows: Sequence[Association], name: Callable[[Association], str]
-) -> list[list[str]]:
+def _lines(found: Found, rows: Sequence[Association], name: Callable[[Association], str]) -> list[list[str]]:
     cells = {(name(a), a.score): estimate_text(a) for a in rows}
     firsts = dict.fromkeys(name(a) for a in rows)
     return [[first, *(cells.get((first, s), "–") for s in found.scores)] for first in firsts]
@@ -215,8 +217,8 @@ def records(found: Found) -> list[dict[str, Any]]:
 def write(found: Found, store: Store, said: Mapping[str, str]) -> None:
     """report.html, report.md, table.csv, and each figure as PNG and SVG. said: name, question, data, command."""
     pictures = drawings(found)
-    files = {f"{stem}.png": png(drawing.figure) for stem, drawing in pictures.items()}
-    files |= {f"{stem}.svg": alone(drawing).encode() for stem, drawing in pictures.items()}
+    files = {f"{stem}.png": png(drawing) for stem, drawing in pictures.items()}
+    files |= {f"{stem}.svg": svg_file(drawing) for stem, drawing in pictures.items()}
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -242,7 +244,7 @@ def page(found: Found, said: Mapping[str, str], pictures: Mapping[str, Drawing])
         answer=answer(found),
         reading=READING,
         notes=found.notes,
-        drawings=[(d.title, Markup(svg(d))) for d in pictures.values()],  # noqa: S704 - drawn here, and escaped there
+        drawings=[(d.title, Markup(svg(d)), d.caption) for d in pictures.values()],  # noqa: S704 - drawn here, and escaped there
         tables=tables(found),
     )
 
@@ -251,7 +253,7 @@ def markdown(found: Found, said: Mapping[str, str], pictures: Mapping[str, Drawi
     """The same as Markdown, the figures beside it."""
     lines = [f"# {said['question']}", "", answer(found), "", READING, ""]
     lines += [*(f"- {note}" for note in found.notes), ""]
-    lines += [f"![{drawing.title}]({stem}.png)\n" for stem, drawing in pictures.items()]
+    lines += [f"![{drawing.title}]({stem}.png)\n\n{drawing.caption}\n" for stem, drawing in pictures.items()]
     for heading, columns, body in tables(found):
         lines += [f"## {heading}", "", _row(columns), _row(["---"] * len(columns)), *map(_row, body), ""]
     lines += [f"`{said['command']}` on {said['data']}", ""]
@@ -260,12 +262,3 @@ def markdown(found: Found, said: Mapping[str, str], pictures: Mapping[str, Drawi
 
 def _row(texts: Sequence[str]) -> str:
     return f"| {' | '.join(text.replace('|', '/') for text in texts)} |"
-
-
-def alone(drawing: Drawing) -> str:
-    """The figure as an SVG file of its own, with its own colours."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    buffer = io.StringIO()
-    FigureCanvasSVG(drawing.figure).print_svg(buffer, metadata={"Date": None, "Title": drawing.title})
-    return buffer.getvalue()

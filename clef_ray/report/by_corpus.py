@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 
 from clef_ray.report._dots import beside, dots_in_groups, group_height
-from clef_ray.report._scene import Scene, legend, legend_height, spoken
+from clef_ray.report._scene import Look, Scene, legend, legend_height, spoken
 from clef_ray.report._style import GREY, Drawing, canvas, panels, tidy
 from clef_ray.report.overall import Averaged, Overall
 
@@ -50,12 +50,11 @@ def _agreement(scene: Scene, task: str) -> Drawing:
     legend(figure, axes)
     first = next(iter(groups.values()))
     said = spoken(looks, {k.arm: c.mean for k in looks if (c := scene.cell(k.arm, first))})
-    n = scene.count(first)
     return Drawing(
         f"agreement with the risk score: {task}",
         f"Zero-shot statistics per arm beside age alone and permuted scores. {first}: {said}.",
         figure,
-        scene.below(groups.values(), f"{n} patients" if n else "")
+        scene.below(groups.values(), scene.unlearnt(first))
         + " A dot left of the diamond says no more than age; a square should lie near 0.",
     )
 
@@ -98,15 +97,13 @@ def _shift(scene: Scene, task: str, corpora: Mapping[str, str]) -> Drawing:
     nulls = {k: f"{start}/frechet_null" for k, start in enumerate(corpora.values())}
     beside(grid[1][0], _means(scene, nulls), "Fréchet distance of two random halves", "D")
     legend(figure, grid[1][0])
-    n = ", ".join(
-        f"{count} ({corpus})" for corpus, start in corpora.items() if (count := scene.count(f"{start}/mmd2"))
-    )
+    counts = ", ".join(f"{scene.count(f'{start}/mmd2')} ({corpus})" for corpus, start in corpora.items())
     apart = {
         corpus: {k.arm: c.mean for k in looks if (c := scene.cell(k.arm, f"{start}/domain_auc"))}
         for corpus, start in corpora.items()
     }
     said = "; ".join(f"{corpus}: {spoken(looks, found)}" for corpus, found in apart.items())
-    caption = scene.below(every, f"patients of either sample: {n}" if n else "")
+    caption = scene.below(every, f"patients of pretraining and as many judged ones: {counts}")
     return Drawing(
         f"distance from the corpus of pretraining: {task}",
         f"Four distances per corpus and arm. Domain AUC, {said}.",
@@ -133,7 +130,7 @@ def _persons(scene: Scene, task: str) -> Drawing:
     legend(figure, axes)
     said = spoken(looks, {k.arm: c.mean for k in looks if (c := scene.cell(k.arm, groups["the first"]))})
     n = scene.count(groups["the first"], "persons")
-    caption = scene.below(groups.values(), f"{n} persons" if n else "")
+    caption = scene.below(groups.values(), f"{n} persons among {scene.judged}")
     return Drawing(f"persons known again: {task}", f"Share at rank 1 per arm: {said}.", figure, caption)
 
 
@@ -147,9 +144,9 @@ def _over_tasks(scene: Scene, averages: Overall) -> Drawing:
     shown = [s for s in averages.standings if s.arm in looks]
     figure, ((left, right),) = panels(1, 2, _FRAME + 0.4 + 0.3 * len(shown), sharey=True)
     for line, standing in enumerate(shown):
-        _averaged(left, line, standing.mean, looks[standing.arm].colour)
-        if standing.above:
-            _averaged(right, line, standing.above, looks[standing.arm].colour)
+        for axes, found in ((left, standing.mean), (right, standing.above)):
+            if found:
+                _averaged(axes, line, found, looks[standing.arm])
     for axes in (left, right):
         tidy(axes, "x")
         axes.tick_params(axis="y", length=0)
@@ -162,7 +159,7 @@ def _over_tasks(scene: Scene, averages: Overall) -> Drawing:
     right.set_xlabel(f"P(above {base})")
     seeds = ", ".join(sorted({str(s.n) for s in shown}))
     said = spoken(scene.looks, {s.arm: s.mean.value for s in shown})
-    caption = f"{len(averages.metrics)} tasks, {seeds} seeds; bars: 95 % intervals over resampled seeds. {scene.which()}"
+    caption = f"Of {len(averages.metrics)} tasks, {seeds} seeds; bars: 95 % intervals over resampled seeds. {scene.which()}"
     return Drawing(
         f"{averages.measure} over {len(averages.metrics)} tasks",
         f"Interquartile mean of {averages.measure} per arm: {said}.",
@@ -171,7 +168,7 @@ def _over_tasks(scene: Scene, averages: Overall) -> Drawing:
     )
 
 
-def _averaged(axes: Axes, line: int, found: Averaged, colour: str) -> None:
+def _averaged(axes: Axes, line: int, found: Averaged, look: Look) -> None:
     if found.seeds:
-        axes.hlines(line, found.seeds.low, found.seeds.high, color=colour, linewidth=1.6, zorder=2)
-    axes.plot([found.value], [line], color=colour, marker="o", markersize=6, zorder=3)
+        axes.hlines(line, found.seeds.low, found.seeds.high, color=look.colour, linewidth=1.6, zorder=2)
+    axes.plot([found.value], [line], markersize=6, zorder=3, **look.points)

@@ -50,6 +50,9 @@ def _picture(scene: Scene, whole: str, unit: str, amounts: Mapping[float, str]) 
         points: dict[str, list[float]] = {"x": [], "y": [], "low": [], "high": []}
         aside = 1 + 0.02 * (k - (len(looks) - 1) / 2)
         for amount, metric in metric_at.items():
+            if unit == "shot" and metric == whole:  # not a number of shots: no line leads there
+                for values in points.values():
+                    values.append(float("nan"))
             if cell := scene.cell(look.arm, metric):
                 for key, value in zip(points, (amount * aside, cell.mean, *ends(cell)), strict=True):
                     points[key].append(value)
@@ -63,8 +66,7 @@ def _picture(scene: Scene, whole: str, unit: str, amounts: Mapping[float, str]) 
         for name, at in (("the fewest labels", least), ("the most", most))
     ]
     title = f"{whole} over {'the share of labels' if unit == 'pct' else 'shots per class'}"
-    n = scene.count(metric_at[least])
-    caption = scene.below(metric_at.values(), f"{n} test records" if n else "")
+    caption = scene.below(metric_at.values(), scene.learnt(metric_at[least]))
     return Drawing(
         title,
         f"{title}: {'; '.join(said)}.",

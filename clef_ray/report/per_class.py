@@ -36,7 +36,6 @@ def _classes(scene: Scene, mean: str, groups: dict[str, str]) -> Drawing:
     dots_in_groups(axes, scene, looks, shown)
     axes.set_xlabel("AUROC (0.5: chance, 1: perfect)")
     legend(figure, axes)
-    n = scene.count(mean)
     left = (
         f" {len(chosen)} of {len(groups)} classes: where the arms differ most."
         if len(chosen) < len(groups)
@@ -47,7 +46,7 @@ def _classes(scene: Scene, mean: str, groups: dict[str, str]) -> Drawing:
         f"{mean} per class",
         f"{mean} of {len(chosen)} classes per arm. Their mean: {said}.",
         figure,
-        scene.below(shown.values(), f"{n} test records" if n else "") + left,
+        scene.below(shown.values(), scene.learnt(mean)) + left,
     )
 
 
@@ -92,7 +91,7 @@ def _beats(scene: Scene, task: str, scores: dict[str, str], losses: dict[str, st
     said = spoken(looks, {k.arm: c.mean for k in looks if (c := scene.cell(k.arm, official))})
     caption = scene.below(
         [*scores.values(), *losses.values()],
-        "",
+        f"{scene.count(official)} windows of {scene.count(official, 'recordings')} recordings",
         "95 % intervals over resampled recordings, each judged by a learner that saw none of it",
     )
     return Drawing(

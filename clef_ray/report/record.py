@@ -114,7 +114,8 @@ def load(folder: Store, storage: str) -> Report:
     declared = content["ablation"]
     lists = {key: tuple(declared[key]) for key in ("seeds", "tasks", "headline")}
     arms = {key: tuple(Arm(**arm) for arm in declared[key]) for key in ("arms", "more")}
-    ablation = Ablation(**{**declared, **lists, **arms})
+    gaps = {name: tuple(pair) for name, pair in declared.get("gaps", {}).items()}
+    ablation = Ablation(**{**declared, **lists, **arms, "gaps": gaps})
     named = {arm.name: arm for arm in ablation.every}
     trials = tuple(_read_trial(named[t["arm"]], t, folder) for t in content["trials"])
     tasks = tuple(_task(task) for task in content["tasks"])

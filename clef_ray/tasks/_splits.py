@@ -1,6 +1,8 @@
-"""Published splits that can be made again, and of the others why not."""
+"""Splits that are not the folds: published ones that can be made again, of the others why not, and one that is leaky on purpose."""
 
+import hashlib
 import random
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -40,3 +42,16 @@ def icentia_parts(patient_N: pd.Series) -> pd.Series:
     counts = (train, validation, len(names) - train - validation)
     parts = [part for part, count in zip(PARTS, counts, strict=True) for _ in range(count)]
     return patient_N.map(dict(zip(names, parts, strict=True))).fillna("")
+
+
+def records_dealt(record_N: pd.Series, shares: Mapping[str, int]) -> pd.Series:
+    """The part of each record, dealt by its name and whosever it is: part -> how many of ten records it gets on average (they add up to 10).
+
+    The name's SHA-256 decides, so that a record has the same part in every corpus that holds it.
+    """
+    deal = [part for part, share in shares.items() for _ in range(share)]
+    if len(deal) != 10:
+        raise ValueError(f"shares {dict(shares)} add up to {len(deal)}; 10 is needed")
+    return record_N.map(
+        lambda name: deal[int.from_bytes(hashlib.sha256(str(name).encode()).digest()[:8]) % 10]
+    )

@@ -17,3 +17,10 @@ def test_a_target_is_of_the_full_size_only():
     assert figure.plain > 0
     assert figure.ratio == figure.plain / figure.ours
     assert (figure.target, figure.met) == ("", None)
+
+
+def test_embeddings_are_held_against_the_encoder_alone():
+    figure = evaluate.embeddings(windows=70, rounds=1, fs=100)
+    assert figure.unit == "windows/s"
+    assert min(figure.ours, figure.plain, figure.limit) > 0
+    assert isinstance(figure.met, bool)

@@ -107,6 +107,16 @@ def test_people_differ_by_seed_by_recording_and_from_the_cohorts(holter):
     assert not set(ours) & set(theirs)
 
 
+def test_a_recording_looks_like_one_person(table, signals):
+    """The same lead all day: peaks point one way and differ little in height."""
+    for name in CLASSES:
+        windows = [
+            signals[r] for r in table.loc[(table["patient"] == name) & (table["label"] == "N"), "record"]
+        ]
+        height = np.array([np.quantile(mv_T - np.median(mv_T), 0.995) for mv_T in windows])
+        assert height.std() < 0.25 * height.mean()
+
+
 @pytest.mark.parametrize(("label", "widest"), [("S", 1.1), ("V", 1.0)])
 def test_the_premature_beat_is_early_and_the_pause_is_the_classes(holter, label, widest):
     """V: interval before + after = two undisturbed ones, since the sinus goes on. S: less, since it begins anew."""

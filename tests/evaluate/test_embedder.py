@@ -5,9 +5,11 @@ import pytest
 import torch
 
 import clef_ray
+from clef_ray.augment import preprocess
 from clef_ray.config import Run, override, to_dict
 from clef_ray.distributed import load_state, save_state
 from clef_ray.errors import ConfigError, DataError, StorageError
+from clef_ray.evaluate.embedder import PIECE, Embedder
 from clef_ray.store import Store
 from clef_ray.train.loop import ENCODER, build_encoder, finish
 
@@ -32,6 +34,22 @@ def test_three_lines(run_folder):
     assert np.isfinite(z_D).all()
     assert encoder.embed(np.stack([signal()] * 3), fs=500, lead="I").shape == (3, 256)
     assert np.array_equal(clef_ray.load(str(run_folder / ENCODER)).embed(signal(), fs=500), z_D)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_pieces_and_threads_do_not_matter(run_folder, threads):
+    """More windows than one piece holds, against the encoder on all of them at once."""
+    embedder = Embedder.load(str(run_folder), device="cpu")
+    x_NT = np.random.default_rng(0).normal(size=(PIECE + 3, 1000)).astype(np.float32)
+    with torch.inference_mode():
+        whole = embedder.encoder(preprocess(torch.from_numpy(x_NT), embedder.run.signals)[:, None]).numpy()
+    x_NT.flags.writeable = False
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        np.testing.assert_allclose(embedder.features(x_NT), whole, rtol=0, atol=1e-6)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_rate_of_the_recording_hardly_matters(run_folder):

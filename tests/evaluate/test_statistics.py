@@ -8,6 +8,8 @@ from scipy.stats import rankdata, spearmanr
 from sklearn.metrics import f1_score, roc_auc_score
 
 from clef_ray.evaluate.statistics import (
+    LONG,
+    RUN,
     correlation,
     pair_weights,
     partial_correlation,
@@ -174,3 +176,22 @@ def test_sampled_pairs_are_distinct_seeded_and_uniform():
 def test_all_pairs_leave_out_those_of_one_patient():
     i, j = patient_pairs(np.array(["a", "b", "a", "c"]), 100, 0)
     assert set(zip(i.tolist(), j.tolist(), strict=True)) == {(0, 1), (1, 2), (0, 3), (1, 3), (2, 3)}
+
+
+@pytest.mark.parametrize("count", [3, LONG - 1, LONG, LONG + RUN + 5])
+def test_ranks_of_few_and_of_many_values_are_those_of_the_repeated_sample(count):
+    """Ranked at once or in runs, whole or not; with ties, and with records that were not drawn."""
+    rng = np.random.default_rng(count)
+    x = np.append(np.arange(count), rng.integers(0, count, 200)).astype(float)
+    y = rng.permutation(x).round(-1)
+    weights = rng.poisson(1, (2, len(x))).astype(float)
+    got = rank_covariance([x, y], weights)
+    for covariance, weight in zip(got, weights, strict=True):
+        again = np.repeat(np.arange(len(x)), weight.astype(int))
+        ranks = [(rankdata(v[again]) - 0.5) / len(again) - 0.5 for v in (x, y)]
+        np.testing.assert_allclose(covariance, np.cov(ranks, bias=True), rtol=0, atol=1e-13)
+
+
+def test_a_weighting_of_nobody_has_no_ranks():
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(rank_covariance([np.arange(3.0), np.arange(3.0)], np.zeros((1, 3)))).all()

@@ -3,21 +3,25 @@
 import re
 import shlex
 from collections import Counter
+from dataclasses import fields, replace
+from itertools import pairwise
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
-from experiment_files import FOLDER, NAMES, SEARCHES, load
+from experiment_files import FOLDER, NAMES, SCRIPTS, SEARCHES, load, module
 
 from clef_ray.ablation import EMBEDDED_BUDGET, plan
 from clef_ray.cli import Parser
+from clef_ray.cli.data import find
 from clef_ray.cli.dryrun import unasked
 from clef_ray.cli.experiment import main
 from clef_ray.cli.launch import smoke_data
-from clef_ray.cli.options import add_options
+from clef_ray.cli.options import add_options, settings_of, targets_of
 from clef_ray.config import flatten, spec, to_dict
 from clef_ray.datasets import COVARIATES
+from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.errors import ConfigError, DataError
 from clef_ray.losses._reference import Normaliser
 from clef_ray.registry import LOSSES, SCORES
@@ -57,6 +61,16 @@ def test_the_docstrings_commands_are_valid_and_choose_arms_that_exist(name, decl
         parser = Parser()
         add_options(parser)
         assert plan(ablation, "", arms=parser.parse_args(options).arms).trials
+
+
+def test_the_larger_budget_that_the_report_recommends_can_be_planned(declared):
+    ablation, _ = declared
+    parser = Parser()
+    add_options(parser)
+    options = parser.parse_args(shlex.split(ablation.larger))
+    settings, targets = settings_of(options.set), targets_of(ablation.targets, options.target)
+    assert plan(ablation, "", seeds=options.seeds, settings=settings).trials
+    assert {*targets} == {*ablation.targets}
 
 
 @pytest.mark.parametrize("smoke", [False, True])
@@ -103,8 +117,9 @@ def differing(runs):
     return {key for f in flats for key in f if len({repr(g.get(key)) for g in flats}) > 1}
 
 
-def test_along_the_axis_one_setting_varies_and_its_value_is_the_place(declared):
-    ablation, _ = declared
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"scale_data"}))
+def test_along_the_axis_one_setting_varies_and_its_value_is_the_place(name):
+    ablation, _ = load(name)
     trials = plan(ablation, "", seeds=1).trials
     for family in {t.arm.family for t in trials if t.arm.x is not None}:
         own = [t for t in trials if t.arm.family == family]
@@ -147,6 +162,75 @@ def test_batches_at_equal_steps_take_equal_steps():
 def test_batches_at_equal_steps_have_equal_warm_ups():
     runs = [t.run for t in plan(load("ablate_batch_composition")[0], "", arms=["steps-*"]).trials]
     assert {run.optimiser.warmup_epochs * (1024 // run.optimiser.batch) for run in runs} == {8}
+
+
+def test_more_patients_train_for_equally_many_steps_and_each_arm_sees_those_of_the_smaller_ones():
+    """Records per fold of the embedded cohort: an epoch of one fold is one step of 128, of all eight it is eight."""
+    count = Synthetic().table()["fold"].value_counts()
+    runs = [(t.arm, t.run) for t in plan(load("scale_data")[0], "", seeds=1).trials if t.run.epochs]
+    steps, warm_up = set(), set()
+    for arm, run in runs:
+        per_epoch = count[list(run.train_folds)].sum() // run.optimiser.batch
+        steps.add(run.epochs * per_epoch)
+        warm_up.add(run.optimiser.warmup_epochs * per_epoch)
+        assert arm.x == 10 * len(run.train_folds)
+    assert (steps, warm_up) == ({64}, {8})
+    for family in {arm.family for arm, _ in runs}:
+        own = sorted((run.train_folds for arm, run in runs if arm.family == family), key=len)
+        assert all({*small} < {*large} for small, large in pairwise(own))
+        keys = differing(run for arm, run in runs if arm.family == family)
+        assert keys == {"train_folds", "optimiser.epochs", "optimiser.warmup_epochs"}
+
+
+def test_equal_epochs_are_the_same_patients_without_the_further_epochs():
+    runs = {t.arm.name: t.run for t in plan(load("scale_data")[0], "", seeds=1, arms=["all"]).trials}
+    for share in (10, 20, 40):
+        pair = runs[f"clef-{share}"], runs[f"epochs-clef-{share}"]
+        assert differing(pair) == {"optimiser.epochs", "optimiser.warmup_epochs"}
+    assert runs["epochs-simclr-80"] == runs["simclr-80"]
+
+
+def test_the_first_trial_is_one_that_sees_all_patients_that_any_sees():
+    """The run's check for leakage asks one trial which folds pretraining sees (cli/lineage.py): it has to be the one that sees all."""
+    trials = plan(load("scale_data")[0], "").trials
+    assert {*trials[0].run.train_folds} == {f for t in trials for f in t.run.train_folds}
+
+
+def test_zero_shot_elsewhere_judges_the_encoders_of_the_negatives_ablation():
+    here, there = (
+        {t.arm.name: t.run.fingerprint() for t in plan(load(name)[0], "", seeds=1).trials}
+        for name in ("zero_shot_negatives", "ablate_negatives")
+    )
+    assert here == there
+
+
+def test_the_targets_of_zero_shot_are_other_people_shifted_in_one_thing_each():
+    ablation, _ = load("zero_shot_negatives")
+    built = {name: find(data, 100).build() for name, data in ablation.targets.items()}
+    plain = built.pop("plain")
+    home = find("synthetic", 100).build()
+    assert plain.seed != home.seed
+    same = {"seed": home.seed, "patients": home.patients, "records_per_patient": home.records_per_patient}
+    assert replace(plain, **same) == home
+    for target in built.values():
+        apart = {f.name for f in fields(target) if getattr(target, f.name) != getattr(plain, f.name)}
+        assert len(apart) == 1
+
+
+def test_the_windows_of_beats_are_as_long_as_what_the_encoder_is_given():
+    """Else the beat in question is not in the middle of what it sees, and the task refuses."""
+    ablation, _ = load("ood_low_resource")
+    assert find(ablation.targets["holter"], 100).build().seconds == EMBEDDED_BUDGET["signals.seconds"]
+    larger = shlex.split(ablation.larger)
+    (holter,) = (text.partition("=")[2] for text in larger if text.startswith("holter="))
+    assert f"signals.seconds={find(holter, 100).build().seconds:g}" in larger
+
+
+def test_every_headline_metric_of_few_labels_is_asked_for():
+    ablation, _ = load("ood_low_resource")
+    trial = plan(ablation, "", seeds=1, arms=["random"]).on("", targets=dict.fromkeys(ablation.targets, ""))
+    keys = {asked.key for asked in trial.judging.asked(trial.trials[0].run)}
+    assert {metric.rpartition("/")[0] for metric in ablation.headline} <= keys
 
 
 def test_alphas_further_arms_sweep_the_normaliser_and_the_power_against_the_base():
@@ -247,8 +331,22 @@ def test_the_help_says_which_arms_run_and_that_there_are_more(declared, capsys):
     assert (f"{len(ablation.more)} more" in shown) == bool(ablation.more)
 
 
-def test_every_file_is_an_ablation_or_a_sweep():
-    assert {path.stem for path in FOLDER.glob("*.py")} == {*NAMES, *SEARCHES}
+def test_every_file_is_an_ablation_a_sweep_or_a_script():
+    assert {path.stem for path in FOLDER.glob("*.py")} == {*NAMES, *SEARCHES, *SCRIPTS}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_begins_with_its_question_and_its_commands_are_valid(name):
+    script = module(name)
+    assert name == script.NAME
+    assert script.__doc__.splitlines()[0] == script.QUESTION
+    assert script.QUESTION.endswith("?")
+    commands = [
+        line for line in script.__doc__.splitlines() if line.startswith(f"    python experiments/{name}.py")
+    ]
+    assert len(commands) >= 2
+    for command in commands:
+        script.options().parse_args(shlex.split(re.split(r"\s{2,}", command.strip())[0])[2:])
 
 
 @pytest.mark.parametrize("name", SEARCHES)

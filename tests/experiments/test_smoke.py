@@ -20,11 +20,18 @@ ARMS = {
     "ablate_negatives": ("choose-stratified", "clef-queue-510"),
     "ablate_risk_scores": ("age_sex", "acute"),
     "ablate_temperature": ("clef-0.07", "clef-learned"),
+    "geometry": ("both", "random"),
+    "leakage": ("simclr", "random"),
     "ood_low_resource": ("ld-alone", "random"),
+    "scale_data": ("clef-10", "random"),
+    "zero_shot_negatives": ("clef-127-permuted", "softmax-7"),
 }
 
 #: Beside the signals' length of all: the windows of beats are as long as what the encoder is given.
-MORE = {"ood_low_resource": ["--target", "holter=synthetic_holter:seconds=2.5,per_record=10"]}
+MORE = {
+    "leakage": ["--set", "signals.seconds=5"],  # two halves of 2 s
+    "ood_low_resource": ["--target", "holter=synthetic_holter:seconds=2.5,per_record=10"],
+}
 
 
 @pytest.fixture(scope="module")

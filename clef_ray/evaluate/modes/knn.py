@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from clef_ray.evaluate.inputs import check_features
-from clef_ray.evaluate.modes._validation import goodness, shares
+from clef_ray.evaluate.modes._validation import best_of, shares
 from clef_ray.evaluate.problem import Answer, Material, Problem
 from clef_ray.tasks import Learnt
 
@@ -45,7 +45,7 @@ def answer(problem: Problem, task: Learnt, material: Material) -> Answer:
             if j + 1 in numbers:
                 total_C1 = weight_CJ[:, : j + 1].sum(axis=1, keepdims=True)
                 score_ANK[numbers.index(j + 1), some_C] = _score(problem, sum_CK, total_C1)
-    best = int(np.argmax([goodness(problem, score_NK[problem.rows.validation]) for score_NK in score_ANK]))
+    best = best_of(problem, (score_NK[problem.rows.validation] for score_NK in score_ANK))
     return Answer(score_ANK[best], {"k": float(numbers[best])})
 
 

@@ -7,7 +7,7 @@ from scipy.special import logit, logsumexp
 from clef_ray.evaluate.inputs import check_features
 from clef_ray.evaluate.modes._components import standardised
 from clef_ray.evaluate.modes._logistic import Fit, path
-from clef_ray.evaluate.modes._validation import goodness, shares
+from clef_ray.evaluate.modes._validation import best_of, shares
 from clef_ray.evaluate.problem import Answer, Material, Problem
 from clef_ray.tasks import Learnt
 
@@ -32,8 +32,7 @@ def answer(problem: Problem, task: Learnt, material: Material) -> Answer:
     exclusive = problem.kind == "exclusive"
     fits = list(path(x_ND[problem.rows.train], positive_NK[:, learnt_K], C_PATH, exclusive=exclusive))
     validation_VD = x_ND[problem.rows.validation]
-    good = [goodness(problem, _scores(fit, validation_VD, positive_NK, exclusive)) for fit in fits]
-    best = int(np.argmax(good))
+    best = best_of(problem, (_scores(fit, validation_VD, positive_NK, exclusive) for fit in fits))
     notes = _notes(problem, learnt_K, fits[best])
     return Answer(_scores(fits[best], x_ND, positive_NK, exclusive), {"c": C_PATH[best]}, notes)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from clef_ray.evaluate.inputs import check_features
 from clef_ray.evaluate.modes._components import components, standardised
-from clef_ray.evaluate.modes._validation import goodness
+from clef_ray.evaluate.modes._validation import best_of
 from clef_ray.evaluate.problem import Answer, Material, Problem
 from clef_ray.tasks import Learnt
 
@@ -27,5 +27,5 @@ def answer(problem: Problem, task: Learnt, material: Material) -> Answer:
     moment_R = z_NR[train_N].T @ (y_M - y_M.mean())
     strengths_A = np.array(ALPHAS)[:, None] * len(y_M)
     score_NA = y_M.mean() + z_NR @ (moment_R / (square_R + strengths_A)).T
-    best = int(np.argmax([goodness(problem, score_V[:, None]) for score_V in score_NA[validation_N].T]))
+    best = best_of(problem, (score_V[:, None] for score_V in score_NA[validation_N].T))
     return Answer(score_NA[:, [best]], {"alpha": ALPHAS[best]})
