@@ -16,7 +16,8 @@ at home (`zeroshot/...`) returns on every corpus. At the embedded budget (minute
 
 Real corpora need age and sex: other fields of a score that nobody there has stand at their centre, and the result's notes say which. PTB-XL,
 the Challenge 2021 and CODE-15 have both (their SCORE2 is age and sex alone, so that `rsa_beyond` is undefined); CinC 2017 has neither and is
-skipped with the reason. The made-up corpora are judged beside them: what a clinic's encoder makes of drawn ECGs says little.
+skipped with the reason. The Challenge holds PTB-XL itself: pretrained on PTB-XL, leave those records out of it, or the report's first line
+says that leakage was found. The made-up corpora are judged beside them: what a clinic's encoder makes of drawn ECGs says little.
 
     python experiments/zero_shot_negatives.py                                                       synthetic corpora, fifteen minutes on two cores
     python experiments/zero_shot_negatives.py --data /data/ptbxl --target cinc2021=/data/challenge --target code15=/data/code15

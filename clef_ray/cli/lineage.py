@@ -22,11 +22,12 @@ from clef_ray.tracking import public
 def describe(
     folder: str, plan: Plan, run: Run, arguments: argparse.Namespace, targets: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Free names to texts. run: one of those that the plan holds or will hold: it says which folds pretraining sees; targets: folders of the
-    corpora that encoders are judged on besides, by name.
+    """Free names to texts. run: one of those that the plan holds or will hold: these say which folds pretraining sees; targets: folders of
+    the corpora that encoders are judged on besides, by name.
     """
     manifest, judged = Manifest.load(folder), {name: Known.read(at) for name, at in (targets or {}).items()}
-    checked = leakage(Known.read(folder), judged, run.train_folds, SPLITS[plan.split])
+    seen = {fold for r in (run, *(t.run for t in plan.trials)) for fold in r.train_folds}
+    checked = leakage(Known.read(folder), judged, tuple(sorted(seen)), SPLITS[plan.split])
     packages = ("clef-ray", "ray", "torch", "numpy", "scikit-learn", "optuna", "mlflow", "pyarrow")
     return {
         "command": shlex.join(["python", *map(public, sys.argv)]),
@@ -61,7 +62,7 @@ def given(arguments: argparse.Namespace) -> str:
         value, option = getattr(arguments, name), f"--{name.replace('_', '-')}"
         if value == default:
             continue
-        if name == "set":
+        if name in ("set", "target"):
             words += [word for pair in value for word in (option, pair)]
         elif isinstance(value, list):
             words += [option, *value]

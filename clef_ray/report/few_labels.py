@@ -1,15 +1,12 @@
 """The picture of few labels: a metric over the share of the training patients, or over the patients of each class, that was learnt from."""
 
-import re
 from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 
 from clef_ray.report._scene import Scene, draw_line, ends, legend, legend_height, spoken
 from clef_ray.report._style import Drawing, canvas
-
-#: A part of a metric's name that says how few patients were learnt from.
-AMOUNT = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(pct|shot)")
+from clef_ray.report.rows import AMOUNT
 
 #: The metrics that a picture is drawn of, the first that the task has.
 _MEASURES = ("auroc", "f1", "mae")

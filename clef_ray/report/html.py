@@ -97,14 +97,15 @@ def _text(value: object) -> str:
 
 def _origins(plan: Plan, lineage: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """What the results came from: configuration, data, code, environment."""
-    rest = {k: v for k, v in lineage.items() if k not in (*_DATA, *_CODE, *_SAID)}
+    data = [k for k in lineage if k in _DATA or k.startswith("target ")]
+    rest = {k: v for k, v in lineage.items() if k not in (*data, *_CODE, *_SAID)}
     return {
         "Configuration": {
             "plan": plan.fingerprint(),
             "tasks": ", ".join(plan.ablation.tasks),
             "split": plan.split,
         },
-        "Data": {k: lineage[k] for k in _DATA if k in lineage} | {"data_fingerprint": plan.data},
+        "Data": {k: lineage[k] for k in data} | {"data_fingerprint": plan.data},
         "Code": {k: lineage[k] for k in _CODE if k in lineage},
         "Environment": rest,
     }

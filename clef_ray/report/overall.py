@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from clef_ray.ablation import Ablation
 from clef_ray.evaluate.bootstrap import Estimate
 from clef_ray.evaluate.comparing import improvement, interquartile_mean
-from clef_ray.report.rows import Interval, Row
+from clef_ray.report.rows import AMOUNT, Interval, Row
 
 #: Fewer tasks than this are read one by one.
 LEAST_TASKS = 3
+
+#: Questions of another kind, whose AUROC is no diagnosis's.
+_APART = frozenset({"identification", "by_record"})
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,25 @@ def overall(ablation: Ablation, rows: Sequence[Row]) -> tuple[Overall, ...]:
     return tuple(found)
 
 
+def _aside(metric: str) -> bool:
+    parts = metric.split("/")
+    return not _APART.isdisjoint(parts) or any(AMOUNT.fullmatch(part) for part in parts)
+
+
 def _measure(metric: str) -> str:
     return metric.rpartition("/")[2]
 
 
 def _shared(measure: str, rows: Sequence[Row]) -> tuple[str, ...]:
-    """The metrics of this measure that have an interval over patients, so are results and no counts, in every arm that has any."""
+    """The metrics of this measure that have an interval over patients, so are results and no counts, in every arm that has any; one task
+    with fewer labels is no other task.
+    """
     own = [
-        {name for name, cell in row.cells.items() if _measure(name) == measure and cell.patients}
+        {
+            name
+            for name, cell in row.cells.items()
+            if _measure(name) == measure and cell.patients and not _aside(name)
+        }
         for row in rows
     ]
     held = [names for names in own if names]

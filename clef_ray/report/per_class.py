@@ -3,7 +3,7 @@
 from clef_ray.report._dots import dots_in_groups, group_height
 from clef_ray.report._scene import Scene, legend, legend_height, spoken
 from clef_ray.report._style import Drawing, canvas, panels, tidy
-from clef_ray.report.few_labels import AMOUNT
+from clef_ray.report.rows import AMOUNT
 
 #: Fewest classes that make a picture, and the most that one holds; those where the arms differ most are taken.
 LEAST_CLASSES = 2

@@ -5,6 +5,7 @@ would another test sample agree? A patient bootstrap of the mean over seeds. The
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ from clef_ray.evaluate.bootstrap import (
     seed_interval,
 )
 from clef_ray.evaluate.comparing import ALPHA, bootstrap_p, effect_size, sign_flip_p, t_test_p
+
+#: A part of a metric's name that says how few patients were learnt from.
+AMOUNT = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(pct|shot)")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ def parsed(*words):
         ((), ""),
         (("--seeds=4", "--smoke", "--retries", "2"), "--seeds 4 --smoke"),
         (("--set", "a.b=1", "--set", "c=x y"), "--set a.b=1 --set 'c=x y'"),
+        (("--target", "a=/x", "--target", "b=/y"), "--target a=/x --target b=/y"),
         (("--arms", "a", "b-*", "--gpus-per-worker", "0.5"), "--arms a 'b-*' --gpus-per-worker 0.5"),
         (("--study-uri", "postgresql://me:secret@host/db"), "--study-uri 'postgresql://me:***@host/db'"),
     ],

@@ -83,7 +83,7 @@ def test_every_caption_says_on_how_many_and_what_its_intervals_are(drawn):
         assert "95 % intervals over resampled" in drawing.caption
     assert "412 records of 206 of the test patients" in drawn[1].caption
     assert "5000 windows of 10 recordings" in drawn[9].caption
-    assert "Of 20 tasks, 2 seeds; bars: 95 % intervals over resampled seeds" in drawn[0].caption
+    assert "Of 4 tasks, 2 seeds; bars: 95 % intervals over resampled seeds" in drawn[0].caption
 
 
 def test_few_labels_puts_each_amount_at_its_place_and_all_patients_at_100():

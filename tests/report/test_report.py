@@ -4,6 +4,7 @@ import hashlib
 import re
 import struct
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
@@ -181,8 +182,9 @@ def test_the_page_holds_what_a_reader_needs(html, made, found):
         "loss.negatives",
     ]
     wanted += ["python experiments/toy.py --seeds 10", "probe/auroc per class (1)", "2.0 s", "−0.217", "▼"]
+    shown = unescape(html)
     for text in wanted:
-        assert text in html, text
+        assert text in shown, text
 
 
 def test_costs_are_means_over_the_trials_that_measured_them(html, made, found, tmp_path):
