@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from clef_ray import bench
-from clef_ray.bench import ingest, loss, measure, step, streaming, sweep
+from clef_ray.bench import evaluate, ingest, loss, measure, probes, step, streaming, sweep
 from clef_ray.bench.measure import Figure
 from clef_ray.bench.naive import NaiveEncoder, naive_loss
 from clef_ray.cli import build_parser
@@ -245,14 +245,16 @@ def test_a_group_measures_its_own_figures_with_trials_of_the_length_asked_for(
         (streaming, "streaming"),
         (step, "training_step"),
         (loss, "losses"),
+        (evaluate, "evaluation"),
         (sweep, "sweep"),
     ):
         monkeypatch.setattr(module, function, lambda *given, f=function: asked.append((f, given)) or [])
     monkeypatch.setattr(step, "gradient_caching", lambda *sizes: Figure("caching", "MiB", 1.0))
+    monkeypatch.setattr(probes, "probes", lambda *given: Figure("probes", "s", 1.0))
     assert bench.run(group, quick=quick, as_json=False, seconds=seconds) == 0
     capsys.readouterr()
     assert [f for f, _ in asked] == (
-        ["ingest", "streaming", "training_step", "losses", "sweep"] if group == "all" else ["sweep"]
+        ["ingest", "streaming", "training_step", "losses", "evaluation", "sweep"] if group == "all" else ["sweep"]
     )
     assert asked[-1][1][0].seconds == expected
 
