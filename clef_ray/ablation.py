@@ -76,7 +76,7 @@ class Ablation:
     minus another of the same encoder: name -> (the one, the other) (`evaluate/gaps.py`). clouds: the corpus whose embeddings the report draws
     (`report/clouds.py`): a target's name, empty for that of pretraining; None: they are not drawn.
 
-    Raises ConfigError where two arms have one name, or base or an arm's `against` names none.
+    Raises ConfigError where two arms have one name, base or an arm's `against` names none, or clouds names no target.
     """
 
     name: str
@@ -103,6 +103,8 @@ class Ablation:
         for other in {self.base, *(arm.against for arm in self.every)} - {""}:
             if other not in names:
                 raise unknown("arm", other, names, f"{self.name}, base and against")
+        if self.clouds and self.clouds not in self.targets:
+            raise unknown("target", self.clouds, self.targets, f"{self.name}, clouds")
 
     @property
     def every(self) -> tuple[Arm, ...]:
@@ -275,7 +277,8 @@ def plan(
     """Arms x seeds as typed runs. arms: names and patterns as `Ablation.select`; settings: the user's `--set`, applied after the
     ablation's and the arm's own.
 
-    Raises ConfigError for an unknown arm or key, a wrong type, fewer than one seed, or a setting that an arm fixes itself.
+    Raises ConfigError for an unknown arm or key, a wrong type, fewer than one seed, a setting that an arm fixes itself, or a gap between
+    metrics of which no task is asked, or tasks of one name.
     """
     if seeds is not None and seeds < 1:
         raise ConfigError(f"--seeds {seeds}: at least 1 seed is needed")
@@ -302,11 +305,27 @@ def plan(
     for trial in {t.arm.name: t for t in trials}.values():  # the seed changes nothing that can be wrong
         check(trial)
     tasks = tuple(task_spec(t) for t in ablation.tasks)
-    if len({t.build(TASKS).prefix for t in tasks}) < len(tasks):
-        raise ConfigError(
-            f"{ablation.name}: a task is listed twice; its metrics would overwrite each other. Tasks: {', '.join(ablation.tasks)}"
-        )
+    _check_gaps(ablation, prefixes(tasks))
     return Plan(ablation, tuple(trials), tasks, data, smoke)
+
+
+def prefixes(tasks: Iterable[Spec]) -> list[str]:
+    """What the tasks' metrics begin with. ConfigError where two tasks are called alike."""
+    found: list[str] = [task.build(TASKS).prefix for task in tasks]
+    if twice := [prefix for prefix, count in Counter(found).items() if count > 1]:
+        raise ConfigError(
+            f"two tasks are called {twice[0]!r}: their metrics would overwrite each other; ask for one of them"
+        )
+    return found
+
+
+def _check_gaps(ablation: Ablation, asked: Sequence[str]) -> None:
+    """ConfigError where a gap names a metric that none of the tasks can have on any of the corpora. asked: the tasks' prefixes."""
+    keys = [*asked, *(f"{target}/{prefix}" for target in ablation.targets for prefix in asked)]
+    for gap, pair in ablation.gaps.items():
+        for metric in pair:
+            if not any(metric.startswith(f"{key}/") for key in keys):
+                raise unknown("task", metric.rpartition("/")[0], keys, f"{ablation.name}, gap {gap}")
 
 
 def options_of(runs: Iterable[Run]) -> set[str]:

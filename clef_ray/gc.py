@@ -5,9 +5,9 @@
   else: nobody goes on from their checkpoints, so these go. Whoever wants such a run all the same trains it from its beginning;
 - Ray Train's notes on finished runs go, and what an ended process left behind: temporary files, probes, shards without a manifest;
 - a finished run's embeddings go (its encoder makes them again when a task needs them), unless its encoder is gone: then they are all that a
-  further task could still be answered from;
+  further task could still be answered from; and unless a report that draws embeddings names the run: its pictures are made from them;
 - encoders stay, unless they are asked for: then those go of runs that a report has judged in full, but for its best arm's and its winner's,
-  and with them what is left of their embeddings, which is told as a kind of its own;
+  and with them what is left of their embeddings that no report draws, which is told as a kind of its own;
 - results (pretrain.json, evaluate/*.npz), manifests, reports, MLflow's and Optuna's records never go, so every comparison can be made again.
 
 Nothing goes that was written within the hour: a sweep may be at work on it.
@@ -75,15 +75,17 @@ def find(storage: str, *, older_than: float = 0.0, encoders: bool = False) -> li
     finished = {mark for mark, files in runs.items() if f"runs/{mark}/{RECORD}" in {f.name for f in files}}
     quiet = [*chain(*(files for files in runs.values() if _newest(files) < hour))]
     spent = _judged(store) & finished if encoders else set()
+    records = list(_records(store))
+    drawn = _drawn(records)
     found = []
     for kind, names in (
         ("checkpoints", _files(finished, CHECKPOINT)),
-        ("given-up checkpoints", _files(_given_up(store) - finished, CHECKPOINT)),
+        ("given-up checkpoints", _files(_given_up(records) - finished, CHECKPOINT)),
         ("encoders", _files(spent, ENCODER)),
     ):
         found += [Garbage(kind, e.name, e.size) for e in quiet if e.name in names]
     for kind, marks in (("embeddings", _with(runs, finished, ENCODER) - spent), ("last embeddings", spent)):
-        folders = {f"runs/{mark}/{FOLDER}" for mark in marks}
+        folders = {f"runs/{mark}/{FOLDER}" for mark in marks - drawn}
         found += [
             Garbage(kind, e.name, e.size)
             for e in quiet
@@ -166,20 +168,28 @@ def _reports(store: Store) -> Iterator[Store]:
     yield from (folder for folder in map(reports.child, reports.list()) if folder.exists(record.RECORD))
 
 
-def _given_up(store: Store) -> set[str]:
-    """Runs whose every mention in a report's record is an outcome from which nobody goes on: PRUNED, or FAILED and not lost.
-
-    The records are read as they are: one of a version whose runs have other names says as much about those names.
-    """
-    ended: set[str] = set()
-    needed: set[str] = set()
+def _records(store: Store) -> Iterator[Mapping[str, Any]]:
+    """The reports' records as they are: one of a version whose runs have other names says as much about those names."""
     for folder in _reports(store):
         try:
-            content = json.loads(folder.read_bytes(record.RECORD))
+            yield json.loads(folder.read_bytes(record.RECORD))
         except ValueError as error:
             raise DataError(
                 f"{folder.path(record.RECORD)} is damaged ({error}): start its experiment again, or delete the folder"
             ) from error
+
+
+def _drawn(records: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The runs of reports that draw embeddings."""
+    drawing = [content for content in records if content["ablation"].get("clouds") is not None]
+    return {trial["fingerprint"] for content in drawing for trial in content["trials"]}
+
+
+def _given_up(records: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Runs whose every mention in a report's record is an outcome from which nobody goes on: PRUNED, or FAILED and not lost."""
+    ended: set[str] = set()
+    needed: set[str] = set()
+    for content in records:
         winner = content["study"]["winner"] if content["study"] else []
         over = {(o["arm"], o["seed"]) for o in content["outcomes"] if _is_over(o)}
         ended |= {o["fingerprint"] for o in winner if _is_over(o)}

@@ -210,6 +210,10 @@ def test_a_pattern_that_fits_no_arm_is_an_error_with_the_near_match(wanted, word
         ({"more": (Arm("random", {}),)}, ["demo", "two arms", "'random'"]),
         ({"base": "clef-8"}, ["unknown arm 'clef-8'", "base"]),
         ({"more": (Arm("permuted", {}, against="clef-9"),)}, ["unknown arm 'clef-9'", "against"]),
+        (
+            {"clouds": "othres", "targets": {"others": "/x"}},
+            ["unknown target 'othres'", "'others'", "clouds"],
+        ),
     ],
 )
 def test_a_declaration_that_contradicts_itself_is_refused(changes, words):
@@ -217,6 +221,30 @@ def test_a_declaration_that_contradicts_itself_is_refused(changes, words):
         replace(ABLATION, **changes)
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize("clouds", [None, "", "others"])
+def test_clouds_are_of_pretrainings_corpus_or_a_target(clouds):
+    assert replace(ABLATION, clouds=clouds, targets={"others": "/x"}).clouds == clouds
+
+
+@pytest.mark.parametrize(
+    "metric", ["prob/auroc", "other/probe/auroc", "others/prob/auroc", "probe", "probes/auroc"]
+)
+def test_a_gap_between_metrics_that_nobody_asks_for_is_refused(metric):
+    asked = replace(ABLATION, targets={"others": "/x"})
+    pair = ("others/probe/NORM/auroc", "probe/auroc")
+    assert plan(replace(asked, gaps={"g": pair}), "data").trials
+    for wrong in ((metric, pair[0]), (pair[0], metric)):
+        with pytest.raises(
+            ConfigError, match=r"unknown task .*in demo, gap g.*Available: others/probe, probe"
+        ):
+            plan(replace(asked, gaps={"g": wrong}), "data")
+
+
+def test_two_tasks_of_one_name_are_refused():
+    with pytest.raises(ConfigError, match="two tasks are called 'probe'"):
+        plan(replace(ABLATION, tasks=("diagnosis", "diagnosis:min_positives=9")), "data")
 
 
 def test_negatives_may_come_from_the_queue_as_well():

@@ -292,6 +292,20 @@ def test_embeddings_go_while_the_encoder_can_make_them_again(tmp_path):
     assert not freed_embeddings(tmp_path, "embeddings", encoders=True)
 
 
+@pytest.mark.parametrize("clouds", [None, ""])
+def test_embeddings_that_a_report_draws_stay_whatever_else_goes(tmp_path, clouds):
+    """A second report names the first four runs, and draws their embeddings or not."""
+    storage_with(tmp_path, ["finished"] * 15)
+    drawing = replace(PLAN, trials=PLAN.trials[:4], ablation=replace(PLAN.ablation, clouds=clouds))
+    found = [load_outcome(t, PLAN.judging, str(tmp_path)) for t in drawing.trials]
+    make_report(tmp_path, drawing, found, name="drawing")
+    age(tmp_path, 2 * DAY)
+    kept = set() if clouds is None else {0, 1, 2, 3}
+    assert freed_embeddings(tmp_path, "embeddings") == {*range(15)} - kept
+    both = [freed_embeddings(tmp_path, kind, encoders=True) for kind in ("embeddings", "last embeddings")]
+    assert both[0] | both[1] == {*range(15)} - kept
+
+
 def test_embeddings_of_a_run_that_is_at_work_stay(tmp_path):
     storage_with(tmp_path, ["finished"] * 2 + ["absent"] * 13, report=False)
     run_store(str(tmp_path), PLAN.trials[0].run).write_bytes("evaluate/new.npz", b"")

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ def ingest(arguments: argparse.Namespace) -> int:
     return run(arguments)
 
 
-def _plain_folder(data: str, storage: str, fs: float) -> str:
+def _plain_folder(data: str, storage: str, fs: float, option: str = "--data ") -> str:
     from clef_ray.cli.data import prepare
     from clef_ray.shards import ingest_local
 
@@ -35,6 +36,7 @@ def _plain_folder(data: str, storage: str, fs: float) -> str:
         fs,
         storage,
         lambda name, options, out: ingest_local(DATASETS.get(name)(**options), out),
+        option,
     )
 
 
@@ -88,7 +90,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 def _results(arguments: argparse.Namespace) -> "Mapping[str, TaskResult]":
     """What the run's store holds or gets of every task on the run's corpus and the targets."""
     from clef_ray.ablation import Judging
-    from clef_ray.cli.data import check_tasks
+    from clef_ray.cli.data import check_tasks, target
     from clef_ray.cli.options import targets_of
     from clef_ray.config import task_spec
     from clef_ray.evaluate.embedder import Embedder
@@ -101,10 +103,17 @@ def _results(arguments: argparse.Namespace) -> "Mapping[str, TaskResult]":
     folder = folder.removesuffix("/encoder.pt")
     run = Embedder.load(folder, "cpu").run
     check_tasks(tasks, arguments.data, named, run.signals.fs)
-    home = _judged(arguments.data, arguments.storage, tasks, run)
+    own = _plain_folder(arguments.data, arguments.storage, run.signals.fs)
+    home = _judged(own, tasks, run)
     if named:
         _require_home(run, arguments.data, home.manifest.fingerprint)
-    targets = {name: _judged(data, arguments.storage, tasks, run) for name, data in named.items()}
+    folders = {
+        name: _plain_folder(data, arguments.storage, run.signals.fs, target(name))
+        for name, data in named.items()
+    }
+    told = _leakage(run, arguments.data, own, folders, tasks)
+    print(f"Leakage: {told}.", file=sys.stderr if arguments.json else sys.stdout)
+    targets = {name: _judged(folder, tasks, run) for name, folder in folders.items()}
     marks = {name: corpus.manifest.fingerprint for name, corpus in targets.items()}
     judging = Judging(tasks, home.manifest.fingerprint, tuple(sorted(marks.items())))
     return evaluate_run(run, judging, home, Store(folder), targets, arguments.device)
@@ -122,12 +131,31 @@ def _require_home(run: "Run", data: str, mark: str) -> None:
         )
 
 
-def _judged(data: str, storage: str, tasks: Sequence["Spec"], run: "Run") -> "Corpus":
-    """The corpus behind `data`, with those of its leads that the tasks look at, one at least."""
+def _leakage(run: "Run", data: str, folder: str, targets: Mapping[str, str], tasks: Sequence["Spec"]) -> str:
+    """What the check for leakage finds, without a full stop. data: `folder` as the user named it; targets: name -> folder."""
+    from clef_ray.cli.lineage import unchecked
+    from clef_ray.evaluate.inputs import OFFICIAL
+    from clef_ray.evaluate.known import Known
+    from clef_ray.evaluate.leakage import leakage
+    from clef_ray.registry import METHODS
+    from clef_ray.shards import Manifest
+
+    mark, trains = Manifest.load(folder).fingerprint, METHODS.get(run.method.name).trains
+    if trains and run.data != mark:
+        return (
+            f"NOT CHECKED: --data {data} ({mark[:8]}) is not what the run was pretrained on ({run.data[:8]}), "
+            "so nobody knows here which of it was seen"
+        )
+    seen = run.train_folds if trains else ()  # initial weights have seen nobody
+    judged = {name: Known.read(at) for name, at in targets.items()}
+    return leakage(Known.read(folder), judged, seen, OFFICIAL).told() + unchecked(tasks)
+
+
+def _judged(folder: str, tasks: Sequence["Spec"], run: "Run") -> "Corpus":
+    """The corpus in a folder of shards, with those of its leads that the tasks look at, one at least."""
     from clef_ray.evaluate.features import task_leads
     from clef_ray.shards import Manifest, load_corpus
 
-    folder = _plain_folder(data, storage, run.signals.fs)
     leads = Manifest.load(folder).leads
     return load_corpus(folder, run.signals.fs, task_leads(tasks, leads) or leads[:1])
 

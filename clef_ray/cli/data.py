@@ -1,10 +1,11 @@
 """What `--data` may name: a folder of shards, a dataset's folder, or a dataset by name; turned into shards where it is not yet."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from clef_ray.ablation import prefixes
 from clef_ray.config import Spec, fingerprint
 from clef_ray.errors import ConfigError, DataError
 from clef_ray.evaluate.problem import Facts, require_answerable
@@ -12,6 +13,14 @@ from clef_ray.registry import DATASETS, TASKS, unknown
 from clef_ray.shards import Manifest
 from clef_ray.shards.manifest import MANIFEST
 from clef_ray.store import Store
+
+#: What stands before the data of pretraining on the command line; before a target's: `target`.
+DATA = "--data "
+
+
+def target(name: str) -> str:
+    """What stands before the data of the target of this name on the command line."""
+    return f"--target {name}="
 
 
 @dataclass(frozen=True)
@@ -30,50 +39,53 @@ class Raw:
         return Store(storage).child("shards").child(f"{self.name}-{mark[:8]}").uri
 
 
-def find(data: str, fs: float) -> str | Raw:
-    """What `data` names: a folder of shards (returned as it is), or a Raw dataset. fs [Hz]: picks between a dataset's rates.
+def find(data: str, fs: float, option: str = DATA) -> str | Raw:
+    """What `data` names: a folder of shards (returned as it is), or a Raw dataset. fs [Hz]: picks between a dataset's rates; option: what
+    stands before it on the command line.
 
     `name`, `name:key=value,...`, or a path/URI. Raises DataError for a path that holds neither, ConfigError for an unknown name.
     """
     name, _, text = data.partition(":")
     if name in DATASETS.names():
-        return Raw(name, _options(name, _pairs(name, text), fs))
+        return Raw(name, _options(name, _pairs(name, text, option), fs, option))
     if Store(data).exists(MANIFEST):
         return data
     if "://" in data:
         raise DataError(
-            f"--data {data}: there is no {MANIFEST}; give a folder of shards made by `clef-ray ingest`"
+            f"{option}{data}: there is no {MANIFEST}; give a folder of shards made by `clef-ray ingest`"
         )
     folder = Path(data)
     if not folder.exists():
         if "/" in data:
-            raise DataError(f"--data {data}: no such path (looked at {folder.absolute()})")
-        raise unknown("dataset", data, DATASETS.names(), "--data; there is no such path either")
+            raise DataError(f"{option}{data}: no such path (looked at {folder.absolute()})")
+        raise unknown(
+            "dataset", data, DATASETS.names(), f"{option.rstrip(' =')}; there is no such path either"
+        )
     signatures = {dataset: DATASETS.get(dataset).signature for dataset in DATASETS.names()}
     for dataset, patterns in signatures.items():
         if any(True for pattern in patterns for _ in folder.glob(pattern)):
-            return Raw(dataset, _options(dataset, {"root": str(folder)}, fs))
+            return Raw(dataset, _options(dataset, {"root": str(folder)}, fs, option))
     held = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
     what = f"holds {', '.join(held[:5])}{', ...' if len(held) > 5 else ''}" if held else "is empty"
     known = ", ".join(dataset for dataset, patterns in signatures.items() if patterns)
     raise DataError(
-        f"--data {data}: {what}: no shards ({MANIFEST}), and not the usual files of a dataset. If it is one, name it: "
-        f"--data NAME:root={data}, NAME one of {known}; your own files: `clef-ray ingest generic`"
+        f"{option}{data}: {what}: no shards ({MANIFEST}), and not the usual files of a dataset. If it is one, name it: "
+        f"{option}NAME:root={data}, NAME one of {known}; your own files: `clef-ray ingest generic`"
     )
 
 
-def _pairs(name: str, text: str) -> dict[str, str]:
+def _pairs(name: str, text: str, option: str) -> dict[str, str]:
     pairs = [p.partition("=") for p in text.split(",") if p]
     if bad := [key for key, equals, _ in pairs if not equals]:
-        raise ConfigError(f"--data {name}:{text}: {bad[0]!r} is no key=value")
+        raise ConfigError(f"{option}{name}:{text}: {bad[0]!r} is no key=value")
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _options(name: str, given: Mapping[str, str], fs: float) -> dict[str, Any]:
+def _options(name: str, given: Mapping[str, str], fs: float, option: str) -> dict[str, Any]:
     """All options; the rate, where the dataset is published at several and none is given, is the lowest that holds the run's."""
-    options = DATASETS.options(name, {**_rate(name, fs), **given}, f"--data {name}")
+    options = DATASETS.options(name, {**_rate(name, fs), **given}, f"{option}{name}")
     if missing := [key for key in DATASETS.schema(name) if key not in options]:
-        raise ConfigError(f"--data {name}: give {name}:{','.join(f'{key}=...' for key in missing)}")
+        raise ConfigError(f"{option}{name}: give {name}:{','.join(f'{key}=...' for key in missing)}")
     return options
 
 
@@ -85,10 +97,14 @@ def _rate(name: str, fs: float) -> dict[str, float]:
 
 
 def prepare(
-    data: str, fs: float, storage: str, ingest: Callable[[str, Mapping[str, Any], str], Manifest]
+    data: str,
+    fs: float,
+    storage: str,
+    ingest: Callable[[str, Mapping[str, Any], str], Manifest],
+    option: str = DATA,
 ) -> str:
-    """The folder of shards behind `data`, ingested with `ingest(name, options, out)` where that has not been done."""
-    found = find(data, fs)
+    """The folder of shards behind `data`, ingested with `ingest(name, options, out)` where that has not been done; option: as of `find`."""
+    found = find(data, fs, option)
     if isinstance(found, str):
         return found
     folder = found.default_folder(storage)
@@ -108,25 +124,22 @@ class _Planned:
     targets: Mapping[str, str]
 
 
-def facts_of(named: str, fs: float) -> Facts:
-    """What is known of data that `--data` or `--target` names before they are ingested. DataError for a folder that lacks a table."""
-    found = find(named, fs)
+def facts_of(named: str, fs: float, option: str = DATA) -> Facts:
+    """What is known of data that `--data` or `--target` names before they are ingested; option: as of `find`. DataError for a folder that
+    lacks a table.
+    """
+    found = find(named, fs, option)
     if not isinstance(found, Raw):
         return Manifest.load(found)
     made = found.build()
     return _Planned(found.name, made.leads, made.label_sets, made.headline, made.targets)
 
 
-def check_tasks(tasks: Iterable[Spec], data: str, targets: Mapping[str, str], fs: float) -> None:
+def check_tasks(tasks: Sequence[Spec], data: str, targets: Mapping[str, str], fs: float) -> None:
     """ConfigError where one of the tasks can be answered neither on the data of pretraining nor on a target: a typo would be skipped on all;
     or where two have one name.
     """
-    asked = [task.build(TASKS) for task in tasks]
-    prefixes = [task.prefix for task in asked]
-    if twice := [prefix for prefix in prefixes if prefixes.count(prefix) > 1]:
-        raise ConfigError(
-            f"two tasks are called {twice[0]!r}: their metrics would overwrite each other; ask for one of them"
-        )
-    corpora = {f"--data {data}": facts_of(data, fs)}
-    corpora |= {f"--target {name}={other}": facts_of(other, fs) for name, other in targets.items()}
-    require_answerable(asked, corpora)
+    prefixes(tasks)
+    named = [(DATA, data), *((target(name), other) for name, other in targets.items())]
+    corpora = {f"{option}{given}": facts_of(given, fs, option) for option, given in named}
+    require_answerable([task.build(TASKS) for task in tasks], corpora)

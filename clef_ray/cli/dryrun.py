@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from clef_ray.ablation import Ablation, Plan
 from clef_ray.augment import require_bank
-from clef_ray.cli.data import check_tasks, find
+from clef_ray.cli.data import DATA, check_tasks, find, target
 from clef_ray.cli.launch import data_of, request_of
 from clef_ray.cluster.capacity import Request, check
 from clef_ray.cluster.stream import reading
@@ -62,9 +62,11 @@ def step_seconds(run: Run, micro_batch: int | None) -> float:
     return min(times)
 
 
-def training_steps(runs: list[Run], records: int) -> int:
-    """Optimiser steps of all runs together."""
-    return sum(r.epochs * (records // r.optimiser.batch) for r in runs)
+def training_steps(runs: Sequence[Run], table: pd.DataFrame) -> list[int]:
+    """Optimiser steps of each run on the cohort of this table, of which runs may see different folds."""
+    alike = {run.train_folds: run for run in runs}
+    records = {folds: len(training_rows(run, table)) for folds, run in alike.items()}
+    return [run.epochs * (records[run.train_folds] // run.optimiser.batch) for run in runs]
 
 
 def unasked(ablation: Ablation, chosen: Collection[str]) -> list[str]:
@@ -122,7 +124,7 @@ def show_search(
     ended = sum(row.state in ("COMPLETE", "PRUNED", "FAIL") for row in there)
     fresh = len(asked.fresh_seeds) * 2
     whole = max(0, asked.configurations - ended) * len(asked.seeds) + fresh
-    steps = training_steps([run], len(training_rows(run, data.table)))
+    (steps,) = training_steps([run], data.table)
     seconds = whole * steps * step_seconds(run, request.micro_batch) / room.concurrent
     say(
         f"left to do: at most {whole} runs of {steps} training steps, {fresh} of them with fresh seeds; about {seconds / 60:.1f} min of "
@@ -197,8 +199,8 @@ class _Data:
     line: str
 
 
-def _data(named: str, run: Run, storage: str) -> _Data:
-    found = find(named, run.signals.fs)
+def _data(named: str, run: Run, storage: str, option: str = DATA) -> _Data:
+    found = find(named, run.signals.fs, option)
     folder = found if isinstance(found, str) else found.default_folder(storage)
     if Store(folder).exists(MANIFEST):
         shape = manifest = Manifest.load(folder)
@@ -248,11 +250,11 @@ def show(
     for r in left:
         require_bank(r.views, storage)
     say(_reading(cohort, left, draft.tasks))
-    judged = {name: _data(named, run, storage) for name, named in (targets or {}).items()}
-    for name, target in judged.items():
-        say(target.line.replace("data:", f"also judged on {name}:", 1))
-    if cohort.fingerprint and all(target.fingerprint for target in judged.values()):
-        marks = {name: target.fingerprint for name, target in judged.items()}
+    judged = {name: _data(named, run, storage, target(name)) for name, named in (targets or {}).items()}
+    for name, corpus in judged.items():
+        say(corpus.line.replace("data:", f"also judged on {name}:", 1))
+    if cohort.fingerprint and all(corpus.fingerprint for corpus in judged.values()):
+        marks = {name: corpus.fingerprint for name, corpus in judged.items()}
         concrete = draft.on(cohort.fingerprint, targets=marks)
         left = [t.run for t in concrete.unique() if load_outcome(t, concrete.judging, storage) is None]
         say(f"{len(unique) - len(left)} trials are finished")
@@ -261,14 +263,13 @@ def show(
         f"capacity: {room.concurrent} trials at once, each {request.workers_per_trial} worker(s) of {request.cpus_per_worker:g} CPU, {request.gpus_per_worker:g} GPU"
     )
     trained = [r for r in left if r.epochs]
-    records = len(training_rows(run, cohort.table))
-    steps = training_steps(trained, records)
+    steps = training_steps(trained, cohort.table)
     at_once = min(room.concurrent, max(len(left), 1)) * request.workers_per_trial
     cost = {
         b: step_seconds(r, request.micro_batch) for b, r in {r.optimiser.batch: r for r in trained}.items()
     }
-    seconds = sum(training_steps([r], records) * cost[r.optimiser.batch] for r in trained) / at_once
+    seconds = sum(n * cost[r.optimiser.batch] for r, n in zip(trained, steps, strict=True)) / at_once
     say(
-        f"left to do: {len(left)} trials, {steps} training steps; about {seconds / 60:.1f} min of pretraining on CPUs like this one's, evaluation not counted"
+        f"left to do: {len(left)} trials, {sum(steps)} training steps; about {seconds / 60:.1f} min of pretraining on CPUs like this one's, evaluation not counted"
     )
     return 0

@@ -3,12 +3,13 @@
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clef_ray.ablation import Ablation, Outcome, Plan, Trial, plan
 from clef_ray.cli import Parser, guarded
 from clef_ray.cli.options import EXAMPLES, add_options, settings_of, targets_of
+from clef_ray.cli.targets import judged_on
 from clef_ray.errors import ConfigError
 from clef_ray.search import Search
 
@@ -77,20 +78,22 @@ def run(declared: Ablation | Search, arguments: argparse.Namespace) -> int:
 def ablate(ablation: Ablation, arguments: argparse.Namespace, console: "Console") -> int:
     """Run an ablation: every arm with every seed."""
     seeds = 1 if arguments.smoke and arguments.seeds is None else arguments.seeds
-    settings = settings_of(arguments.set)
+    settings, targets = settings_of(arguments.set), targets_of(ablation.targets, arguments.target)
+    ablation = judged_on(ablation, arguments.data, targets)
     # Wrong names and values are found before anything starts; which data comes later.
     draft = plan(ablation, "", arms=arguments.arms, seeds=seeds, settings=settings, smoke=arguments.smoke)
-    runs, targets = [t.run for t in draft.trials], targets_of(ablation.targets, arguments.target)
+    runs = [t.run for t in draft.trials]
+    from clef_ray.cli.launch import data_of, launch, request_of, smoke_targets
+
+    if arguments.smoke:
+        targets = smoke_targets(targets, ablation.targets, runs)
     if arguments.dry_run:
         from clef_ray.cli.dryrun import show
-        from clef_ray.cli.launch import data_of, request_of
         from clef_ray.cluster.session import session
 
         with session(arguments.address):
             data, request = data_of(arguments, runs), request_of(arguments)
             return show(draft, data, arguments.storage, request, console, targets)
-    from clef_ray.cli.launch import launch
-
     with launch(runs, arguments, console, draft.tasks, targets) as ready:
         concrete = draft.on(ready.data, arguments.data, ready.target_data)
         return 1 if failures(conduct(concrete, ready).outcomes) else 0
@@ -185,7 +188,8 @@ class Record:
             self.tracker.close_trial(outcome)
         comparison = compare(concrete, outcomes, study, self.lineage["options"], self.lineage["leakage"])
         reports = Store(self.ready.storage).child("reports")
-        drawn = clouds(concrete, outcomes, self.ready.storage, self.lineage)
+        drawn, lacking = clouds(concrete, outcomes, self.ready.storage, self.lineage)
+        comparison = replace(comparison, caveats=(*comparison.caveats, *filter(None, [lacking])))
         files = write_report(
             reports, concrete, outcomes, comparison, self.lineage, study, self.ready.resources, drawn
         )

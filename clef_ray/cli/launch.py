@@ -1,13 +1,14 @@
 """What every experiment needs before its first trial: data, Ray, storage, MLflow, all checked before anything is trained."""
 
 import argparse
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
 
-from clef_ray.cli.data import check_tasks, prepare
+from clef_ray.cli.data import check_tasks, prepare, target
 from clef_ray.cluster.capacity import Request, check, require_shared
 from clef_ray.cluster.ingest import ingest
 from clef_ray.cluster.interrupt import interruptible
@@ -82,8 +83,26 @@ def data_of(arguments: argparse.Namespace, runs: Sequence[Run]) -> str:
 
 def smoke_data(runs: Sequence[Run]) -> str:
     """The cohort of --smoke: few patients, but in the eight training folds of ten enough for one of the largest batches."""
-    batch = max(run.optimiser.batch for run in runs)
-    return f"synthetic:patients={max(250, batch * 3 // 2)},records_per_patient=1"
+    return f"synthetic:patients={_smoke_patients(runs)},records_per_patient=1"
+
+
+def smoke_targets(
+    targets: Mapping[str, str], declared: Mapping[str, str], runs: Sequence[Run]
+) -> dict[str, str]:
+    """The targets of --smoke: of those that the experiment declares, and its user gives no data for, synthetic cohorts of no more patients
+    than there are in `smoke_data`.
+    """
+    most = _smoke_patients(runs)
+    return {
+        name: re.sub(r"\bpatients=(\d+)", lambda found: f"patients={min(int(found[1]), most)}", data)
+        if data == declared.get(name)
+        else data
+        for name, data in targets.items()
+    }
+
+
+def _smoke_patients(runs: Sequence[Run]) -> int:
+    return max(250, max(run.optimiser.batch for run in runs) * 3 // 2)
 
 
 @contextmanager
@@ -111,5 +130,8 @@ def launch(
         require_shared(arguments.storage)
         folder = prepare(data, fs, arguments.storage, ingest)
         fingerprint = Manifest.load(folder).fingerprint
-        folders = {name: prepare(d, fs, arguments.storage, ingest) for name, d in (targets or {}).items()}
+        folders = {
+            name: prepare(named, fs, arguments.storage, ingest, target(name))
+            for name, named in (targets or {}).items()
+        }
         yield Launch(arguments, console, request, folder, fingerprint, folders, slots, tracking, study)

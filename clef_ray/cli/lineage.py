@@ -4,14 +4,14 @@ import argparse
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 from clef_ray.ablation import Plan
 from clef_ray.cli import Parser
 from clef_ray.cli.options import add_options
-from clef_ray.config import Run
+from clef_ray.config import Run, Spec
 from clef_ray.evaluate.inputs import SPLITS
 from clef_ray.evaluate.known import Known
 from clef_ray.evaluate.leakage import leakage
@@ -36,16 +36,16 @@ def describe(
         "data_fingerprint": plan.data,
         "dataset": f"{manifest.dataset}: {manifest.records} records of {manifest.patients} patients, {sum(manifest.quarantined.values())} quarantined",
         **{f"target {name}": public(at) for name, at in (targets or {}).items()},
-        "leakage": checked.told() + _unchecked(plan),
+        "leakage": checked.told() + unchecked(plan.tasks),
         "git_commit": _commit(),
         "python": sys.version.split()[0],
         **{name: version(name) for name in packages},
     }
 
 
-def _unchecked(plan: Plan) -> str:
-    """What the check does not look at."""
-    published = [task.name for task in plan.tasks if dict(task.options).get("split") == "published"]
+def unchecked(tasks: Iterable[Spec]) -> str:
+    """What the check for leakage does not look at; empty where it looks at everything."""
+    published = [task.name for task in tasks if dict(task.options).get("split") == "published"]
     if not published:
         return ""
     return (

@@ -3,7 +3,7 @@
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from clef_ray.cli import Parser
 from clef_ray.errors import ConfigError
@@ -51,7 +51,9 @@ def add_options(parser: "Parser") -> None:
         action="append",
         default=[],
         metavar="NAME=DATA",
-        help="judge every encoder on this corpus, too, which pretraining never sees; repeatable (default: the experiment's)",
+        help="judge every encoder on this corpus, too, which pretraining never sees, and compare the arms in NAME/ and each headline metric "
+        "of the corpus of pretraining (these come first, and decide the answer, where the experiment asks about other corpora and both are "
+        "real data); NAME= leaves out one of the experiment's; repeatable (default: the experiment's)",
     )
     add("--seeds", type=int, metavar="N", help="seeds 0..N-1 (default: the experiment's)")
     add(
@@ -132,12 +134,32 @@ def settings_of(texts: Sequence[str]) -> dict[str, str]:
 
 
 def targets_of(declared: Mapping[str, str], texts: Sequence[str]) -> dict[str, str]:
-    """`--target NAME=DATA` over what the experiment declares: name -> data. ConfigError for a name that cannot begin a metric's."""
-    found = {**declared, **pairs("--target", texts, "cinc2017=/data/cinc2017")}
-    for name in found:
+    """`--target NAME=DATA` over what the experiment declares: name -> data; `NAME=` leaves one of these out.
+
+    ConfigError for a name that cannot begin a metric's, or that metrics of the corpus of pretraining begin with.
+    """
+    given = pairs("--target", texts, "cinc2017=/data/cinc2017")
+    found = {**declared, **given}
+    taken = _heads() if found else set()
+    for name, data in found.items():
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
             raise ConfigError(f"--target {name}: letters, digits, _, - and . make a name")
-    return found
+        if name in taken:
+            raise ConfigError(
+                f"--target {name}: a task, or a part of one's metrics, is called so, and nobody could tell them apart; choose another name"
+            )
+        if not data and name not in declared:
+            raise ConfigError(f"--target {name}=: there is no such target to leave out; give {name}=DATA")
+    return {name: data for name, data in found.items() if data}
+
+
+def _heads() -> set[str]:
+    """What names of tasks and of their metrics on the corpus of pretraining begin with."""
+    from clef_ray.registry import TASKS
+    from clef_ray.tasks import Mode
+
+    names = TASKS.names()
+    return {*names, *(TASKS.get(name)().prefix.partition("/")[0] for name in names), *get_args(Mode)}
 
 
 def pairs(option: str, texts: Sequence[str], example: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import webbrowser
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -30,7 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     storage = place.removesuffix("/reports")
     report = load(folder, storage)
     options, leakage = (report.lineage.get(name, "") for name in ("options", "leakage"))  # older: none
+    drawn, lacking = clouds(report.plan, report.outcomes, storage, report.lineage)
     comparison = compare(report.plan, report.outcomes, report.study, options, leakage)
+    comparison = replace(comparison, caveats=(*comparison.caveats, *filter(None, [lacking])))
     files = write_report(
         Store(place),
         report.plan,
@@ -39,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         report.lineage,
         report.study,
         report.resources,
-        clouds(report.plan, report.outcomes, storage, report.lineage),
+        drawn,
     )
     _tell(comparison, files, arguments.format)
     if arguments.open:

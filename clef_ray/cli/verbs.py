@@ -242,7 +242,11 @@ def _add_evaluate(actions: Subparsers) -> None:
         metavar="TASK",
         help="NAME or NAME:option=value,... (default: diagnosis score_spearman)",
     )
-    add("--json", action="store_true", help="print the metrics as JSON and nothing else")
+    add(
+        "--json",
+        action="store_true",
+        help="print the metrics as JSON and nothing else; what was found of leakage goes to standard error",
+    )
     add("--device", default="auto", help="cpu, cuda, ... (default: auto)")
 
 

@@ -58,7 +58,7 @@ class SyntheticHolter:
     other people. One person is one recording. In the middle of an S or V window there is one premature beat and it has no other; N windows
     have none. V: wide, of one focus per recording, and the sinus goes on, so a compensatory pause follows. S: narrow, and the sinus begins
     anew after it. Everybody is in sinus rhythm with normal conduction, easier than the published recordings, three of which are of atrial
-    fibrillation. Each 10 s of a day have their class and signal whatever `per_record` is.
+    fibrillation. Each window of a day has its class and signal whatever `per_record` is.
 
     Label set, target, names of records (window's start in samples at 400 Hz) and folds as of `cpsc2020`. ConfigError outside the ranges.
     """

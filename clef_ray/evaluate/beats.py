@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from clef_ray.datasets.cpsc2020 import FS
 from clef_ray.errors import DataError
-from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
+from clef_ray.evaluate.bootstrap import sample_and_resamples
 from clef_ray.evaluate.inputs import OFFICIAL, Rows
 from clef_ray.evaluate.metrics.classification import counts, f_beta, macro
 from clef_ray.evaluate.metrics.events import SCORERS
-from clef_ray.evaluate.modes import answers
+from clef_ray.evaluate.modes import answers, over_draws
 from clef_ray.evaluate.problem import Material, Problem, Unanswerable, label_matrix, require
-from clef_ray.evaluate.result import TaskResult
+from clef_ray.evaluate.result import TaskResult, estimated
 from clef_ray.tasks.cpsc2020_beats import Cpsc2020Beats
 
 #: The classes in the dataset's order; those that the challenge scores.
@@ -51,7 +51,8 @@ def beats(task: Cpsc2020Beats, material: Material) -> TaskResult:
 
     A window that is called S or V is a beat found in its middle. Marked beats are those whose windows the shards hold: `coverage/<S or
     V>` in the extras is their share of all marked in these published recordings, so a loss compares with the challenge's at coverage 1
-    only, and even then normal beats are there as windows, not as beats. Further extras: `n_test`, `recordings`, and what the learner chose.
+    only, and even then normal beats are there as windows, not as beats. Further extras: `n_test`, `n_patients` (recordings), what the
+    learner chose, and `f1_sd_draws` of several draws.
     """
     windows = _windows(task, material)
     judged, usable_N = _judged(task, material, windows)
@@ -60,11 +61,13 @@ def beats(task: Cpsc2020Beats, material: Material) -> TaskResult:
     found, extras, said = _found(problems, task, material)
     weights = sample_and_resamples(windows.recording[test_N], material.n_boot, material.seed)
     per_draw = [_statistics(windows, test_N, found_N, weights) for found_N in found]
-    estimates = {name: Estimate.of(np.mean([s[name] for s in per_draw], axis=0)) for name in per_draw[0]}
+    means = {name: np.mean([s[name] for s in per_draw], axis=0) for name in per_draw[0]}
+    estimates, undefined = estimated(means, windows.recording[test_N], "recordings")
     # How many beats are marked is known of the published recordings only.
     coverage = _coverage(task, windows, judged) if material.facts.dataset == task.dataset else {}
-    extras |= {"n_test": float(test_N.sum()), "recordings": float(len(judged)), **coverage}
-    return TaskResult(estimates, extras, None, (*_notes(judged, coverage), *said))
+    extras |= {"n_test": float(test_N.sum()), "n_patients": float(len(judged)), **coverage}
+    extras |= over_draws(per_draw, ("f1",))
+    return TaskResult(estimates, extras, None, (*_notes(judged, coverage), *said, *undefined))
 
 
 def _windows(task: Cpsc2020Beats, material: Material) -> _Windows:

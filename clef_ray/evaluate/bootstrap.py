@@ -4,7 +4,7 @@ The two answer different questions. The patient bootstrap asks how the metric of
 patients; the t interval asks how it moves with other seeds. A percentile bootstrap over 3 or 5 seeds would prove nothing, hence t.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -41,7 +41,9 @@ class Estimate:
 
 
 class SeedInterval(NamedTuple):
-    """Mean, standard deviation (n - 1) and 95 % t interval over seeds; sd and interval are NaN for fewer than two seeds."""
+    """Mean, standard deviation (n - 1) and 95 % t interval over seeds; sd and interval are NaN for fewer than two seeds, the interval also
+    where all seeds have one value.
+    """
 
     mean: float
     sd: float
@@ -49,19 +51,12 @@ class SeedInterval(NamedTuple):
     high: float
 
 
-def patient_weights(patients: NDArray[np.str_], n_boot: int = 1000, seed: int = 0) -> NDArray[np.float64]:
-    """How often each record occurs in each resample of the patients, [n_boot, N], integers.
+def sample_and_resamples(patients: NDArray[np.str_], n_boot: int, seed: int) -> NDArray[np.float64]:
+    """How often each record occurs in the sample itself (a first row of ones) and in each resample of the patients, [1 + n_boot, N], integers.
 
     Patients are drawn with replacement, as many as there are, and bring all their records. Depends on (sorted distinct patients,
-    seed) only: two evaluations of the same patients get the same resamples whatever the order or number of their records.
-    """
-    return sample_and_resamples(patients, n_boot, seed)[1:]
-
-
-def sample_and_resamples(patients: NDArray[np.str_], n_boot: int, seed: int) -> NDArray[np.float64]:
-    """`patient_weights` below a first row of ones, [1 + n_boot, N]: the sample itself and its resamples in one call.
-
-    Resamples are drawn one at a time: nothing but the result is large.
+    seed) only: two evaluations of the same patients get the same resamples whatever the order or number of their records. Resamples are
+    drawn one at a time: nothing but the result is large.
     """
     distinct, code_N = np.unique(patients, return_inverse=True)
     rng, count = np.random.default_rng(seed), len(distinct)
@@ -83,19 +78,25 @@ def percentile_interval(replicates: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def seed_interval(values: Sequence[float]) -> SeedInterval:
-    """Mean, sd and 95 % t interval of one arm's values over seeds. Values that are NaN are left out."""
+    """Mean, sd and 95 % t interval of one arm's values over seeds. Values that are NaN are left out.
+
+    Seeds that tie (a metric that counts few patients does that) have shown no spread, which does not say that there is none: an interval
+    without width would exclude 0 whatever the truth is.
+    """
     finite = np.array([v for v in values if np.isfinite(v)], dtype=np.float64)
     mean = float(finite.mean()) if len(finite) else float("nan")
     if len(finite) < 2:
         return SeedInterval(mean, float("nan"), float("nan"), float("nan"))
     sd = float(finite.std(ddof=1))
+    if alike(finite):
+        return SeedInterval(mean, sd, float("nan"), float("nan"))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(finite) - 1)) * sd / float(np.sqrt(len(finite)))
     return SeedInterval(mean, sd, mean - half, mean + half)
 
 
-def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> SeedInterval:
-    """`seed_interval` of a - b over the seeds that both arms have; a, b: seed -> value."""
-    return seed_interval([a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())])
+def alike(values_S: NDArray[np.float64]) -> bool:
+    """Whether the values are one number, but for what subtraction leaves of it."""
+    return bool(np.ptp(values_S) <= 1e-12 * max(1.0, np.abs(values_S).max()))
 
 
 def paired_bootstrap(

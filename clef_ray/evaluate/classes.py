@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
+from clef_ray.evaluate.bootstrap import sample_and_resamples
 from clef_ray.evaluate.metrics import calibration, challenge
 from clef_ray.evaluate.metrics import classification as metric
-from clef_ray.evaluate.modes import answers
+from clef_ray.evaluate.modes import answers, over_draws
 from clef_ray.evaluate.problem import Answer, Material, Problem, class_problem
-from clef_ray.evaluate.result import Curve, TaskResult, undefined
+from clef_ray.evaluate.result import Curve, TaskResult, estimated
 from clef_ray.evaluate.statistics import weighted_rankings
 from clef_ray.tasks import Classes
 
@@ -28,27 +28,31 @@ def classes(task: Classes, material: Material) -> TaskResult:
     against the rest, by its probability.
 
     A class that a resample holds no positive of is left out of that resample's mean. The test records are looked at once: no threshold but
-    fmax's, which is defined so, is chosen on them. Extras: `classes`, `classes_absent` (too rare to be judged), `n_test`,
-    `n_patients`, and what the learner chose. Curves: `reliability` (of the first draw).
+    fmax's, which is defined so, is chosen on them. Extras: `classes`, `classes_absent` (too rare to be judged),
+    `n_test`, `n_patients`, what the learner chose, and `auroc_sd_draws`, `f1_sd_draws` of several draws. Curves: `reliability` (of the first draw).
     """
     problem = class_problem(task, material)
     test_N = problem.rows.test
     weights_BN = sample_and_resamples(problem.patient_N[test_N], material.n_boot, material.seed)
     given = list(answers(problem, task, material))
     statistics = [statistics_of(problem, answer, weights_BN, task.scorer) for answer in given]
-    estimates = {name: Estimate.of(np.mean([s[name] for s in statistics], axis=0)) for name in statistics[0]}
+    means = {name: np.mean([s[name] for s in statistics], axis=0) for name in statistics[0]}
+    estimates, undefined = estimated(means, problem.patient_N[test_N])
     extras = {
         "classes": float(len(problem.names)),
         "classes_absent": float(len(problem.left_out)),
         **problem.judged,
     }
     extras |= {key: float(np.mean([answer.extras[key] for answer in given])) for key in given[0].extras}
+    extras |= over_draws(statistics, ("auroc", "f1"))
     curves = {"reliability": reliability(problem, given[0], weights_BN)}
     notes = (
         *problem.notes,
         *dict.fromkeys(note for answer in given for note in answer.notes),
-        *undefined(estimates),
+        *undefined,
     )
+    if task.scorer and problem.left_out:
+        notes += (f"{task.scorer}: over {len(problem.names)} classes; the challenge's own is over all",)
     return TaskResult(estimates, extras, None, notes, curves)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from clef_ray.errors import DataError
-from clef_ray.evaluate.bootstrap import Estimate
+from clef_ray.evaluate.bootstrap import Estimate, alike
 
 #: Chance of a difference where there is none that every test allows, and the chance of seeing one that a plan should have.
 ALPHA, POWER = 0.05, 0.8
@@ -31,12 +31,14 @@ EXACT_SEEDS, FLIPS = 12, 9999
 
 
 def t_test_p(differences: Sequence[float]) -> float:
-    """Two-sided p of the paired t test over seeds; NaN for fewer than two. Equal differences: 0, or 1 where all of them are 0."""
+    """Two-sided p of the paired t test over seeds; NaN for fewer than two, and for equal differences, whose spread is not known; 1 where
+    all of them are 0.
+    """
     values_S = np.asarray(differences, dtype=np.float64)
     if len(values_S) < 2:
         return float("nan")
-    if _alike(values_S):
-        return 0.0 if values_S.any() else 1.0
+    if alike(values_S):
+        return float("nan") if values_S.any() else 1.0
     error = values_S.std(ddof=1) / np.sqrt(len(values_S))
     return float(2 * stats.t.sf(abs(values_S.mean()) / error, len(values_S) - 1))
 
@@ -99,7 +101,7 @@ def effect_size(differences: Sequence[float]) -> float:
     """
     values_S = np.asarray(differences, dtype=np.float64)
     free = len(values_S) - 1
-    if free < 2 or _alike(values_S):
+    if free < 2 or alike(values_S):
         return float("nan")
     factor = np.exp(special.gammaln(free / 2) - special.gammaln((free - 1) / 2)) / np.sqrt(free / 2)
     return float(factor * values_S.mean() / values_S.std(ddof=1))
@@ -128,49 +130,38 @@ def seeds_needed(effect: float) -> int | None:
     return high
 
 
-def interquartile_mean(
-    score_SM: NDArray[np.float64], *, together: bool, n_boot: int = 2000, seed: int = 0
-) -> Estimate:
+def interquartile_mean(score_SM: NDArray[np.float64], n_boot: int = 2000, seed: int = 0) -> Estimate:
     """The mean of the middle half of all scores of one arm, with its interval over resampled seeds (Agarwal et al. 2021).
 
-    The scores of all tasks must mean the same (all AUROC, say). together: the seeds are drawn once for all tasks, as it must be where one
-    encoder is judged by all of them; otherwise for each task by itself, the paper's stratified bootstrap.
+    The scores of all tasks must mean the same (all AUROC, say). Seeds are drawn once for all tasks, as it must be where one encoder is
+    judged by all of them; the paper's stratified bootstrap draws them for each task by itself.
     """
     _require_finite(score_SM)
-    resampled_BSM = _resampled(score_SM, n_boot, np.random.default_rng(seed), together)
+    resampled_BSM = _resampled(score_SM, n_boot, np.random.default_rng(seed))
     return Estimate.of(stats.trim_mean(resampled_BSM.reshape(len(resampled_BSM), -1), 0.25, axis=1))
 
 
 def improvement(
     score_SM: NDArray[np.float64],
     other_RM: NDArray[np.float64],
-    *,
-    together: bool,
     n_boot: int = 2000,
     seed: int = 0,
 ) -> Estimate:
     """The chance that a run of this arm has the higher score than one of the other in the same task, a tie counting one half, as the mean
-    over tasks; with its interval over resampled seeds of both (Agarwal et al. 2021). together: as in `interquartile_mean`.
+    over tasks; with its interval over resampled seeds of both (Agarwal et al. 2021), drawn as in `interquartile_mean`.
     """
     _require_finite(score_SM, other_RM)
     rng = np.random.default_rng(seed)
-    a_BSM, b_BRM = (_resampled(scores, n_boot, rng, together) for scores in (score_SM, other_RM))
+    a_BSM, b_BRM = (_resampled(scores, n_boot, rng) for scores in (score_SM, other_RM))
     signs = np.sign(a_BSM[:, :, None] - b_BRM[:, None])
     return Estimate.of((1 + signs.mean(axis=(1, 2, 3))) / 2)
 
 
-def _alike(values_S: NDArray[np.float64]) -> bool:
-    """Whether the values are one number, but for what subtraction leaves of it."""
-    return bool(np.ptp(values_S) <= 1e-12 * max(1.0, np.abs(values_S).max()))
-
-
-def _resampled(
-    score_SM: NDArray[np.float64], n_boot: int, rng: np.random.Generator, together: bool
-) -> NDArray[np.float64]:
+def _resampled(score_SM: NDArray[np.float64], n_boot: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """The scores as they are and, below, with seeds drawn with replacement, [1 + n_boot, S, M]."""
-    seeds, tasks = score_SM.shape
-    drawn_BSM = rng.integers(seeds, size=(n_boot, seeds, 1 if together else tasks))
-    return np.concatenate([score_SM[None], score_SM[drawn_BSM, np.arange(tasks)]])
+    return np.concatenate(
+        [score_SM[None], score_SM[rng.integers(len(score_SM), size=(n_boot, len(score_SM)))]]
+    )
 
 
 def _require_finite(*scores: NDArray[np.float64]) -> None:

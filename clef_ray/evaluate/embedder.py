@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from clef_ray.augment import preprocess
 from clef_ray.augment.threads import in_threads
@@ -119,12 +119,12 @@ class Embedder:
         """
         in_pieces = self.device.type == "cpu"
         at_once = PIECE if in_pieces else BATCH
-        z_ND = torch.empty(len(x_NT), self.dim, device=self.device)
+        made: dict[int, Tensor] = {}
 
         def write(first: int) -> None:
             with torch.inference_mode():
                 x_BT = torch.from_numpy(np.array(x_NT[first : first + at_once])).to(self.device)
-                z_ND[first : first + at_once] = self.encoder(preprocess(x_BT, self.run.signals)[:, None])
+                made[first] = self.encoder(preprocess(x_BT, self.run.signals)[:, None]).float()
 
         pieces = range(0, len(x_NT), at_once)
         if in_pieces:
@@ -132,4 +132,4 @@ class Embedder:
         else:
             for first in pieces:
                 write(first)
-        return z_ND.cpu().numpy()
+        return torch.cat([made[first] for first in pieces]).cpu().numpy()

@@ -1,6 +1,6 @@
 """Metrics that are one metric minus another of the same encoder, as an ablation's `gaps` declare them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -14,19 +14,37 @@ KEY = "gaps"
 def with_gaps(
     gaps: Mapping[str, tuple[str, str]], results: Mapping[str, TaskResult]
 ) -> dict[str, TaskResult]:
-    """An encoder's results and, under KEY, its gaps: name -> (a metric, the one to take from it). One of whose metrics there is none is
-    left out and said in the notes.
+    """An encoder's results and, under KEY, its gaps: name -> (a metric, the one to take from it). One of whose metrics there is none, or one
+    without resamples, is left out and said in the notes. Extras: of each gap, on the first place of `counts`, the patients of the metric
+    that has fewer.
     """
     if not gaps:
         return dict(results)
     held = {name: e for result in results.values() for name, e in result.estimates.items()}
-    found, notes = {}, []
+    extras = {name: value for result in results.values() for name, value in result.extras.items()}
+    found, many, notes = {}, {}, []
     for name, pair in gaps.items():
         if lacking := [metric for metric in pair if metric not in held]:
-            notes.append(f"{name}: there is no {' and no '.join(lacking)}")
-        else:
-            found[name] = minus(held[pair[0]], held[pair[1]])
-    return {**results, KEY: TaskResult(found, notes=tuple(notes))}
+            bare = [metric for metric in lacking if metric in extras]
+            why = f"{bare[0]} has no resamples" if bare else f"there is no {' and no '.join(lacking)}"
+            notes.append(f"{name}: {why}")
+            continue
+        found[name] = minus(held[pair[0]], held[pair[1]])
+        patients = [next((extras[n] for n in counts(m, "n_patients") if n in extras), None) for m in pair]
+        if least := [n for n in patients if n is not None]:
+            many[next(counts(name, "n_patients"))] = min(least)
+    return {**results, KEY: TaskResult(found, many, notes=tuple(notes))}
+
+
+def counts(metric: str, of: str) -> Iterator[str]:
+    """The names of the extras that may say a metric's number (`n_patients`, `n_test`), the nearest first: of this metric alone, beside it, or
+    beside what it is a part of. For `far/probe/auroc`: `far/probe/n_test/auroc`, `far/probe/n_test`, `far/n_test`.
+    """
+    *parts, last = metric.split("/")
+    if parts:
+        yield "/".join([*parts, of, last])
+    for depth in range(len(parts), 0, -1):
+        yield "/".join([*parts[:depth], of])
 
 
 def minus(one: Estimate, other: Estimate) -> Estimate:

@@ -39,12 +39,14 @@ from clef_ray.evaluate.cloud import (
 from clef_ray.evaluate.inputs import LEAST_PATIENTS, check_features, patients
 from clef_ray.evaluate.judged import judged, one_record_each
 from clef_ray.evaluate.kernels import Floats, linear_cka, without_diagonal
+from clef_ray.evaluate.metrics.classification import macro
 from clef_ray.evaluate.monitor import effective_rank
 from clef_ray.evaluate.problem import Facts, Material, Unanswerable, label_matrix
-from clef_ray.evaluate.result import Curve, TaskResult
+from clef_ray.evaluate.result import Curve, TaskResult, estimated
 from clef_ray.evaluate.risks import risks
 from clef_ray.evaluate.statistics import ratio
 from clef_ray.registry import SCORES, unknown
+from clef_ray.tasks import lead_in
 from clef_ray.tasks.geometry import Geometry
 
 #: Patients at most: 245 000 pairs, as many as the zero-shot task takes.
@@ -62,6 +64,8 @@ def geometry(task: Geometry, material: Material) -> TaskResult:
     What the corpus does not tell (second records, risks, classes) is left out and named in the notes. Raises Unanswerable for fewer than
     20 judged patients, or where the corpus lacks a lead; DataError for features that are not finite.
     """
+    if task.other_lead and lead_in(task, tuple(material.facts.leads)) == task.other_lead:
+        raise Unanswerable(f"other_lead: {task.other_lead} is what lead {task.lead} means here")
     table, judged_N = material.table, judged(material)
     patient_N = patients(table)
     rows_P = one_record_each(judged_N, patient_N, MOST_PATIENTS, material.seed)
@@ -79,15 +83,14 @@ def geometry(task: Geometry, material: Material) -> TaskResult:
     notes += [*said_of_risk, *said_of_pairs, *said_of_classes]
     if task.other_lead:
         statistics |= _between_leads(task, material, rows_P, u_ND, weights_BP)
-    estimates = {name: Estimate.of(statistic) for name, statistic in statistics.items()}
-    if undefined := [name for name, estimate in estimates.items() if np.isnan(estimate.value)]:
-        notes.append(f"undefined, because what it is made of is empty or constant: {', '.join(undefined)}")
+    estimates, undefined = estimated(statistics, patient_N[rows_P])
     extras = {
         "n_test": float(len(rows_P)),
+        "n_patients": float(len(rows_P)),
         "effective_rank": effective_rank(u_ND[rows_P]),
         "participation_ratio": participation_ratio(u_ND[rows_P]),
     }
-    return TaskResult(estimates, extras, None, tuple(notes), curves)
+    return TaskResult(estimates, extras, None, (*notes, *undefined), curves)
 
 
 def _positives(u_ND: Floats, patient_N: NDArray[np.str_], material: Material) -> tuple[Statistics, list[str]]:
@@ -156,7 +159,7 @@ def _by_class(
         kind: [v for key, v in found.items() if key.startswith(kind)]
         for kind in ("class_ratio", "silhouette")
     }
-    return {**{kind: np.mean(values, axis=0) for kind, values in of.items()}, **found}, notes
+    return {**{kind: macro(np.array(values).T) for kind, values in of.items()}, **found}, notes
 
 
 def _label_set(labels: str, facts: Facts) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
 from clef_ray.evaluate.inputs import LEAST_PATIENTS, check_features, patients
+from clef_ray.evaluate.judged import judged
 from clef_ray.evaluate.problem import Material, Trainable, Unanswerable
 from clef_ray.evaluate.result import TaskResult
 from clef_ray.evaluate.statistics import ratio
@@ -45,7 +46,8 @@ def identification(task: Identification, material: Material) -> TaskResult:
     the most similar, or among the five most similar (of equal ones, as a draw between them would do on average); `auroc`, one person
     against the rest, the mean over the persons; `eer`, the equal error rate of telling same from different persons by a threshold.
 
-    Extras: `persons`, `chance` (the accuracy of a guess). Unanswerable: no encoder at hand, fewer than 20 persons, windows too short.
+    Extras: `persons` and, the same, `n_patients`; `chance` (the accuracy of a guess). Unanswerable: no encoder at hand, fewer than 20
+    persons, windows too short.
     """
     if material.trainable is None:
         raise Unanswerable("it cuts signals and encodes the pieces, and here are only features")
@@ -64,7 +66,8 @@ def identification(task: Identification, material: Material) -> TaskResult:
         "eer": equal_error_rate(similarity_PP, weights_BP),
     }
     estimates = {name: Estimate.of(statistic_B) for name, statistic_B in statistics.items()}
-    extras = {"persons": float(len(patient_P)), "chance": 1 / len(patient_P)}
+    persons = float(len(patient_P))
+    extras = {"persons": persons, "n_patients": persons, "chance": 1 / persons}
     return TaskResult(estimates, extras, None, notes)
 
 
@@ -138,18 +141,20 @@ def _spans(task: Identification, window: float) -> tuple[tuple[float, float], tu
 def _persons(
     task: Identification, material: Material
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
-    """Of each person the record with the known piece and that with the piece asked about, [P] each, in the table's order of records."""
-    test_N = np.flatnonzero(material.split.rows(material.table).test)
-    patient_N = patients(material.table)[test_N]
+    """Of each person the record with the known piece and that with the piece asked about, [P] each, in the table's order of records. Persons:
+    the judged patients (`judged.py`).
+    """
+    judged_N = np.flatnonzero(judged(material))
+    patient_N = patients(material.table)[judged_N]
     _, first_P, code_N = np.unique(patient_N, return_index=True, return_inverse=True)
-    known_P = asked_P = test_N[first_P]
+    known_P = asked_P = judged_N[first_P]
     if task.across == "records":
-        later_N = np.setdiff1d(np.arange(len(test_N)), first_P)
+        later_N = np.setdiff1d(np.arange(len(judged_N)), first_P)
         again, second = np.unique(code_N[later_N], return_index=True)
-        known_P, asked_P = known_P[again], test_N[later_N[second]]
+        known_P, asked_P = known_P[again], judged_N[later_N[second]]
     if len(known_P) < LEAST_PATIENTS:
         have = "two records" if task.across == "records" else "a record"
-        raise Unanswerable(f"{len(known_P)} test patients have {have}; {LEAST_PATIENTS} are needed")
+        raise Unanswerable(f"{len(known_P)} of the judged patients have {have}; {LEAST_PATIENTS} are needed")
     if len(known_P) <= MOST_PERSONS:
         return known_P, asked_P, ()
     draw = np.random.default_rng([material.seed, 5]).choice(len(known_P), MOST_PERSONS, replace=False)

@@ -1,20 +1,26 @@
 """Whom a question is about that fits nothing on the corpus it asks."""
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from clef_ray.evaluate.inputs import OFFICIAL
+from clef_ray.evaluate.inputs import OFFICIAL, Split
 from clef_ray.evaluate.problem import Material
 
 
 def judged(material: Material) -> NDArray[np.bool_]:
-    """The records that are judged, [N].
+    """The records that are judged, [N]; see `judged_rows`."""
+    return judged_rows(material.table, material.split, own=material.home is None)
 
-    On the corpus of pretraining, and wherever configurations are chosen (another split than the official one): the split's test part. On
-    another corpus nobody was fitted on: all records but the official validation folds, which are kept for choosing.
+
+def judged_rows(table: pd.DataFrame, split: Split, *, own: bool) -> NDArray[np.bool_]:
+    """The records of a corpus that are judged, [N]. own: whether it is the corpus of pretraining.
+
+    There, and wherever configurations are chosen (another split than the official one): the split's test part. On another corpus nobody was
+    fitted on: all records but the official validation folds, which are kept for choosing.
     """
-    rows = material.split.rows(material.table)
-    if material.home is None or material.split != OFFICIAL:
+    rows = split.rows(table)
+    if own or split != OFFICIAL:
         return rows.test
     return np.asarray(~rows.validation)
 

@@ -265,11 +265,17 @@ def _rows(task: Learnt, material: Material) -> tuple[Rows, tuple[str, ...]]:
     part_N = task.published(material.table).to_numpy(dtype=str)
     rows = Rows(*(part_N == part for part in PARTS))
     patient_N = patients(material.table)
-    shared = np.intersect1d(patient_N[rows.test], patient_N[rows.train | rows.validation])
-    if not len(shared):
-        return rows, ()
-    share = len(shared) / len(np.unique(patient_N[rows.test]))
-    return rows, (f"published split: {len(shared)} test patients ({share:.0%}) are also learnt from",)
+    test_P, notes = np.unique(patient_N[rows.test]), []
+    if shared := len(np.intersect1d(test_P, patient_N[rows.train | rows.validation])):
+        notes.append(
+            f"{task.split} split: {shared} test patients ({shared / len(test_P):.0%}) are also learnt from"
+        )
+    if material.home is None:
+        seen = len(np.intersect1d(test_P, patient_N[material.split.rows(material.table).train]))
+        notes.append(
+            f"{task.split} split: {seen} of {len(test_P)} test patients are in the folds of pretraining"
+        )
+    return rows, tuple(notes)
 
 
 def _require_one_each(positive_NK: NDArray[np.bool_], labels: str) -> None:

@@ -33,6 +33,10 @@ class Curve:
     n: NDArray[np.float64]
 
 
+#: Resampling fewer patients (or recordings) than this gives no interval.
+LEAST_UNITS = 5
+
+
 @dataclass(frozen=True, eq=False)
 class TaskResult:
     """The metrics of one task on one encoder.
@@ -101,6 +105,24 @@ class TaskResult:
             tuple(str(note) for note in arrays["notes"]),
             _curves(*(arrays[name] for name in stored)) if stored else {},
         )
+
+
+def estimated(
+    statistics: Mapping[str, NDArray[np.float64]], unit_N: NDArray[np.str_], noun: str = "patients"
+) -> tuple[dict[str, Estimate], tuple[str, ...]]:
+    """Statistics under `sample_and_resamples` weights as estimates, and notes on what is undefined.
+
+    unit_N: what was resampled, and what that is called. Fewer than LEAST_UNITS different ones say nothing about others like them: values
+    without an interval, and a note.
+    """
+    count = len(np.unique(unit_N))
+    if count >= LEAST_UNITS:
+        estimates = {name: Estimate.of(statistic_B) for name, statistic_B in statistics.items()}
+        return estimates, undefined(estimates)
+    alone = {name: np.where(np.arange(len(s)) == 0, s, np.nan) for name, s in statistics.items()}
+    estimates = {name: Estimate.of(statistic_B) for name, statistic_B in alone.items()}
+    nowhere = undefined({name: e for name, e in estimates.items() if np.isnan(e.value)})
+    return estimates, (f"no intervals: {count} {noun} are judged, {LEAST_UNITS} are needed", *nowhere)
 
 
 def undefined(estimates: Mapping[str, Estimate]) -> tuple[str, ...]:

@@ -27,6 +27,13 @@ def risks(name: str, table: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[
     return risk(score, covariates, patient_N, fill).value_N, risk(score, age_sex, patient_N, fill).value_N
 
 
+def observed(name: str, table: pd.DataFrame) -> tuple[float, dict[str, float]]:
+    """The mean share of a score's fields that are known, over the records, and of each field in how many of them it is."""
+    covariates, fields = covariates_of(table), SCORES.get(name)().fields
+    known = {f: float(np.isfinite(covariates[f]).mean()) if f in covariates else 0.0 for f in fields}
+    return float(np.mean(list(known.values()))) if known else 1.0, known
+
+
 def unknown_fields(name: str, table: pd.DataFrame) -> tuple[str, ...]:
     """Age, sex and the score's fields that are unknown in every record of the table."""
     covariates = covariates_of(table)

@@ -94,6 +94,7 @@ def _compared(
         "frechet": relative_frechet(x_ND, y_ND),
         "frechet_null": float(np.mean([_divided(both_SD, n, rng) for _ in range(DIVISIONS)])),
         "n_test": float(n),
+        "n_patients": float(n),
     }
     undefined = [name for name, e in estimates.items() if np.isnan(e.value)]
     notes = (f"undefined, because the embedding is constant: {', '.join(undefined)}",) if undefined else ()

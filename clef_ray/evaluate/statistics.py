@@ -132,15 +132,6 @@ def upright(weights_CN: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.ascontiguousarray(weights_CN.T, dtype=np.float64)
 
 
-def weighted_f1(
-    predicted_N: NDArray[np.bool_], positive_N: NDArray[np.bool_], weights_BN: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """F1 = 2 TP / (predicted + positive) of the positive class, per weighting [B]; NaN where a weighting holds no positive."""
-    predicted, positive = weights_BN @ predicted_N, weights_BN @ positive_N
-    f1 = ratio(2 * (weights_BN @ (predicted_N & positive_N)), predicted + positive)
-    return np.where(positive > 0, f1, np.nan)
-
-
 def rank_covariance(
     values: Sequence[NDArray[np.float64]], weights: Iterable[NDArray[np.float64]]
 ) -> NDArray[np.float64]:

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
 from clef_ray.evaluate.metrics import regression as metric
 from clef_ray.evaluate.metrics.calibration import binned_curve
-from clef_ray.evaluate.modes import answers
+from clef_ray.evaluate.modes import answers, over_draws
 from clef_ray.evaluate.problem import Answer, Material, Problem, value_problem
-from clef_ray.evaluate.result import Curve, TaskResult, undefined
+from clef_ray.evaluate.result import Curve, TaskResult, estimated
 from clef_ray.evaluate.statistics import weighted_spearman
 from clef_ray.tasks import Values
 
@@ -19,8 +19,8 @@ def values(task: Values, material: Material) -> TaskResult:
     """What a learner's predictions are worth on the test records; where several draws of training patients are learnt from, the draws' mean.
 
     Estimates: `mae`, `rmse`, `bias` (mean of predicted - true) and `sd_error` in the target's unit; `r2`, `pearson`, `spearman`, `kendall`
-    (tau-b). Of blood pressure (in mmHg) also `bhs_5`, `bhs_10`, `bhs_15`: % of errors within so many mmHg. Extras: `n_test`, what the
-    learner chose; of blood pressure `aami_pass` (1 or 0) and `bhs_grade` (1 for A to 4 for D). Curves: `true_by_predicted` (of the first draw).
+    (tau-b). Of blood pressure (in mmHg) also `bhs_5`, `bhs_10`, `bhs_15`: % of errors within so many mmHg. Extras: `n_test`,
+    `n_patients`, what the learner chose, `mae_sd_draws` of several draws; of blood pressure `aami_pass` (1 or 0) and `bhs_grade` (1 for A to 4 for D). Curves: `true_by_predicted` (of the first draw).
     """
     problem = value_problem(task, material)
     test_N = problem.rows.test
@@ -28,13 +28,15 @@ def values(task: Values, material: Material) -> TaskResult:
     weights_BN = sample_and_resamples(patient_N, material.n_boot, material.seed)
     given = list(answers(problem, task, material))
     statistics = [statistics_of(problem, answer, weights_BN) for answer in given]
-    estimates = {name: Estimate.of(np.mean([s[name] for s in statistics], axis=0)) for name in statistics[0]}
+    means = {name: np.mean([s[name] for s in statistics], axis=0) for name in statistics[0]}
+    estimates, undefined = estimated(means, patient_N)
     extras = problem.judged
     extras |= {key: float(np.mean([answer.extras[key] for answer in given])) for key in given[0].extras}
+    extras |= over_draws(statistics, ("mae",))
     notes = (
         *problem.notes,
         *dict.fromkeys(note for answer in given for note in answer.notes),
-        *undefined(estimates),
+        *undefined,
     )
     if problem.unit == "mmHg":
         extras |= _verdicts(estimates)

@@ -34,7 +34,7 @@ from clef_ray.evaluate.inputs import LEAST_PATIENTS, OFFICIAL, Split, check_feat
 from clef_ray.evaluate.judged import judged
 from clef_ray.evaluate.problem import Material, Unanswerable
 from clef_ray.evaluate.result import TaskResult
-from clef_ray.evaluate.risks import computable, risks, unknown_fields
+from clef_ray.evaluate.risks import computable, observed, risks, unknown_fields
 from clef_ray.evaluate.statistics import (
     correlation,
     cosine_distances,
@@ -57,7 +57,7 @@ PERMUTED_FITS = 100
 #: A partial correlation needs this share of each rank variance left after age, sex and the score they give.
 LEAST_RESIDUAL = 0.01
 
-#: Ridge strengths, chosen by generalised cross-validation within the training patients.
+#: Ridge strengths, chosen by generalised cross-validation within the training records (one left out at a time).
 ALPHAS = tuple(10.0**k for k in range(-1, 6))
 
 
@@ -65,8 +65,9 @@ def zeroshot(task: ScoreSpearman, material: Material) -> TaskResult:
     """`zero_shot` with the task's score, computed from the corpus's covariates.
 
     On a corpus other than that of pretraining nothing is fitted: readout and axis come from the training patients of `material.home`, by
-    their risk, and all records that are not kept for choosing are judged (`judged.py`). The two scores may then rest on different
-    fields; a note names those that stand at their centre. Extras there also: `n_source`, the records that were fitted on.
+    their risk, and all records that are not kept for choosing are judged (`judged.py`). Extras there also: `n_source`, the records that
+    were fitted on. `observed`: the mean share of the score's fields that are known in the judged records; a note says of each
+    that is not always known how often it is.
 
     Raises Unanswerable where the score, age or sex is unknown in every judged record.
     """
@@ -74,7 +75,22 @@ def zeroshot(task: ScoreSpearman, material: Material) -> TaskResult:
     risk_N, age_sex_risk_N = risks(task.score, material.table)
     _require_known(task.score, risk_N[judged_N], material.table[judged_N])
     if material.home is not None:
-        return _carried_over(task, material, material.home, judged_N)
+        result = _carried_over(task, material, material.home, judged_N)
+    else:
+        result = _at_home(task, material, risk_N, age_sex_risk_N)
+    share, known = observed(task.score, material.table[judged_N])
+    centred = [f"{field} known in {part:.0%}" for field, part in known.items() if part < 1]
+    said = (f"{task.score}: where a field is unknown it stands at its centre: {', '.join(centred)}",)
+    extras = {**result.extras, "observed": share}
+    return replace(result, extras=extras, notes=(*(said if centred else ()), *result.notes))
+
+
+def _at_home(
+    task: ScoreSpearman,
+    material: Material,
+    risk_N: NDArray[np.float64],
+    age_sex_risk_N: NDArray[np.float64],
+) -> TaskResult:
     return zero_shot(
         material.features(task),
         risk_N,
@@ -109,16 +125,9 @@ def _carried_over(
     )
     source, target = taught.take(fitted_N), asked.take(known_N)
     result = _compared(source, target, int(judged_N.sum()), task.permutations, material.n_boot, material.seed)
-    notes = [f"readout and axis: from {len(source.risk)} training records of {home.facts.dataset}"]
-    if at_centre := unknown_fields(task.score, material.table[judged_N]):
-        notes.append(
-            f"{task.score}: at their centre, because no judged record has them: {', '.join(at_centre)}"
-        )
-    return replace(
-        result,
-        extras={**result.extras, "n_source": float(len(source.risk))},
-        notes=(*notes, *result.notes),
-    )
+    note = f"readout and axis: from {len(source.risk)} training records of {home.facts.dataset}"
+    extras = {**result.extras, "n_source": float(len(source.risk))}
+    return replace(result, extras=extras, notes=(note, *result.notes))
 
 
 def zero_shot(
@@ -136,7 +145,8 @@ def zero_shot(
 
     features_ND: one row per record of `table`; risk_N: the score in %, NaN where it is unknown. Records whose risk, age or sex is
     unknown are left out, so that every statistic and its control see the same records. age_sex_risk_N: the score of the same records
-    from age and sex alone, a control of `rsa_beyond`; it is left out where None or unknown for one of those records (a score that age
+    from age and sex alone, a control of `rsa_beyond`; it is left out where None, and where it is unknown for one of those records
+    `rsa_beyond` is undefined (a score that age
     and sex do not give).
 
     Estimates: `rsa`, `readout` and `axis`, each also with `_age` and `_permuted`, `rsa_partial` and `rsa_beyond`. Extras: `coverage` (share of
@@ -197,13 +207,20 @@ def _compared(
         "n_test": float(n_test),
         "n_patients": float(len(np.unique(target.patient))),
     }
-    if reason := _unusable(source, "training") or _unusable(target, "test"):
+    if reason := _unusable(target, "test"):
         return TaskResult({}, extras, reason)
     weights = sample_and_resamples(target.patient, n_boot, seed)
-    statistics = _pair_statistics(target, weights, seed) | _source_statistics(source, target, weights, seed)
+    statistics, untaught = _pair_statistics(target, weights, seed), _unusable(source, "training")
+    if untaught is None:
+        statistics |= _source_statistics(source, target, weights, seed)
     extras["rsa_p"] = mantel_p(target.take(_one_record_each(target.patient, seed)), permutations, seed)
     estimates = {name: Estimate.of(statistic) for name, statistic in statistics.items()}
-    return TaskResult(estimates, extras, None, _notes(estimates, n_test))
+    notes = _notes(estimates, n_test, int(extras["n_patients"]))
+    if untaught is not None:
+        notes = (f"no readout and no axis: {untaught}", *notes)
+    if np.isnan(target.age_sex_risk).all():
+        notes = ("rsa_beyond: undefined, age and sex do not give the score of all records", *notes)
+    return TaskResult(estimates, extras, None, notes)
 
 
 def permute_over_patients(
@@ -254,11 +271,11 @@ def _one_per_record(value_N: NDArray[np.floating], table: pd.DataFrame, what: st
 def _control(
     age_sex_risk_N: NDArray[np.floating] | None, known_N: NDArray[np.bool_], table: pd.DataFrame
 ) -> NDArray[np.float64]:
-    """The score that age and sex give, [N]; zeros where there is none, since a constant explains nothing."""
+    """The score that age and sex give, [N]; zeros where none is given, since a constant explains nothing; NaN where it is not known of all."""
     if age_sex_risk_N is None:
         return np.zeros(len(table))
     control_N = _one_per_record(age_sex_risk_N, table, "risks from age and sex")
-    return control_N if np.isfinite(control_N[known_N]).all() else np.zeros(len(table))
+    return control_N if np.isfinite(control_N[known_N]).all() else np.full(len(table), np.nan)
 
 
 def _unusable(records: _Records, part: str) -> str | None:
@@ -277,7 +294,9 @@ def _pair_statistics(
     i_P, j_P = patient_pairs(records.patient, MOST_PAIRS, seed)
     shuffled_N = permute_over_patients(records.risk, records.patient, np.random.default_rng([seed, 1]))
     z, risk, age, sex, age_sex_risk, shuffled = range(6)
-    values = (records.risk, records.age, records.sex, records.age_sex_risk, shuffled_N)
+    controlled = np.isfinite(records.age_sex_risk).all()
+    control_N = records.age_sex_risk if controlled else np.zeros(len(records.risk))
+    values = (records.risk, records.age, records.sex, control_N, shuffled_N)
     covariance = rank_covariance(
         [cosine_distances(records.z, i_P, j_P), *(differences(value_N, i_P, j_P) for value_N in values)],
         pair_weights(weights_BN, i_P, j_P),
@@ -287,14 +306,18 @@ def _pair_statistics(
         "rsa_partial": partial_correlation(covariance, z, risk, (age, sex), least_residual=LEAST_RESIDUAL),
         "rsa_beyond": partial_correlation(
             covariance, z, risk, (age, sex, age_sex_risk), least_residual=LEAST_RESIDUAL
-        ),
+        )
+        if controlled
+        else np.full(len(weights_BN), np.nan),
         "rsa_age": correlation(covariance, age, risk),
         "rsa_permuted": correlation(covariance, z, shuffled),
     }
 
 
-def _notes(estimates: Mapping[str, Estimate], n_test: int) -> tuple[str, ...]:
+def _notes(estimates: Mapping[str, Estimate], n_test: int, n_patients: int) -> tuple[str, ...]:
     notes = []
+    if n_patients < n_test:
+        notes.append(f"rsa_p: of one record per patient ({n_patients}), the others of all {n_test} records")
     if (pairs := n_test * (n_test - 1) // 2) > MOST_PAIRS:
         notes.append(
             f"rsa: a seeded sample of {MOST_PAIRS} of {pairs} pairs; p from at most {MOST_MANTEL} patients"

@@ -13,8 +13,8 @@ from clef_ray.ablation import Outcome, Plan
 from clef_ray.evaluate.result import Curve
 from clef_ray.report._style import COLOURS, DASHES, GREY, MARKERS
 from clef_ray.report.comparison import Comparison
-from clef_ray.report.rows import Cell, Row
-from clef_ray.report.wording import number
+from clef_ray.report.rows import Cell, Row, counted_on
+from clef_ray.report.wording import least_to_most, number
 
 #: More arms than this are not told apart in one picture.
 MOST_ARMS = 6
@@ -62,11 +62,18 @@ class Scene:
         """The names of all metrics that any arm has, in the pictures' order."""
         return sorted({name for row in self.comparison.rows for name in row.cells}, key=self._order)
 
-    def _order(self, name: str) -> tuple[bool, bool, str]:
-        """The corpus of pretraining before further ones, tasks of the headline before others."""
-        target, rest = self.split_target(name)
-        heads = {metric.partition("/")[0] for metric in self.comparison.ablation.headline}
-        return bool(target), rest.partition("/")[0] not in heads, name
+    def _order(self, name: str) -> tuple[bool, bool, bool, str]:
+        """What the headline asks, of the corpus it asks it of; then the corpus of pretraining before further ones, and on each the headline's
+        tasks before others.
+        """
+        heads = {self._asked(metric) for metric in self.comparison.ablation.headline}
+        target, task = self._asked(name)
+        return (target, task) not in heads, bool(target), task not in {own for _, own in heads}, name
+
+    def _asked(self, metric: str) -> tuple[str, str]:
+        """The corpus and the task of a metric."""
+        target, rest = self.split_target(metric)
+        return target, rest.partition("/")[0]
 
     def cell(self, arm: str, metric: str) -> Cell | None:
         """An arm's metric; None where it has none."""
@@ -99,14 +106,8 @@ class Scene:
 
     def count(self, metric: str, of: str = "n_test") -> str:
         """The number that stands nearest to the metric, as `200` or `180 to 200`; empty where none is known."""
-        parts = metric.split("/")[:-1]
-        for depth in range(len(parts), 0, -1):
-            name = "/".join([*parts[:depth], of])
-            cells = [cell for row in self.comparison.rows if (cell := row.cells.get(name))]
-            if found := {value for cell in cells for value in cell.values.values()}:
-                least, most = min(found), max(found)
-                return f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
-        return ""
+        found = counted_on(metric, of, self.comparison.rows)
+        return least_to_most(found) if found else ""
 
     def below(self, metrics: Iterable[str], on: str, interval: str = "") -> str:
         """A picture's caption: what its points and intervals are, on how many and whom (in words), and which arms.
@@ -130,8 +131,13 @@ class Scene:
     def unlearnt(self, metric: str) -> str:
         """The same of a task that fits nothing on the corpus it asks: there all are judged but those who are kept for choosing."""
         n = self.count(metric, "n_patients") or self.count(metric)
-        whom = "patients who are not kept for choosing" if self.split_target(metric)[0] else self.judged
+        whom = self.whom(metric)
         return f"{n} of {whom}" if n and whom == self.judged else f"{n} {whom}".strip()
+
+    def whom(self, metric: str) -> str:
+        """Whom a task is about that fits nothing on the corpus it asks."""
+        away = self.split_target(metric)[0] and self.judged == _JUDGED["official"]
+        return "patients who are not kept for choosing" if away else self.judged
 
     def which(self) -> str:
         """Which arms are shown, where not all are."""

@@ -6,20 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from clef_ray.evaluate.associations import NULL, Association, Found, Statistic, permuted
 from clef_ray.report._style import COLOURS, GREY, GRID, MARKERS, Drawing, canvas, png, svg, svg_file
+from clef_ray.report._templates import templates
 from clef_ray.report.wording import number
 from clef_ray.store import Store
+
+#: Behind a value whose own interval excludes the null. No star, which in the reports of ablations has survived a correction.
+MARK = "°"
 
 READING = (
     "AUROC: a score alone as a test for a class, nothing fitted; below 0.5 those with the class have the lower scores. RSA: rank correlation "
     "between the differences of two people's scores and of their labels (Jaccard distance), over a sample of at most 50,000 pairs. All with 95 % intervals over resampled patients, "
-    "one by one: of twenty that say nothing one is expected to exclude the null (0.5, 0). The permuted score shows how many did so here. "
+    f"one by one ({MARK}: it excludes the null, 0.5 or 0, uncorrected): of twenty that say nothing one is expected to. The permuted score shows how many did so here. "
     "An encoder that is guided by a score and then asked for a class that the score already tells apart has been shown part of the answer: "
     "hold its AUROC against the score's own."
 )
@@ -53,10 +56,10 @@ def answer(found: Found) -> str:
 
 
 def estimate_text(found: Association) -> str:
-    """The value with its interval in brackets, a star where that excludes the null."""
+    """The value with its interval in brackets, and MARK where that excludes the null."""
     e = found.estimate
     return (
-        f"{number(e.value)} [{number(e.low)} to {number(e.high)}]{'*' if found.marked else ''}"
+        f"{number(e.value)} [{number(e.low)} to {number(e.high)}]{MARK if found.marked else ''}"
         if np.isfinite(e.value)
         else "undefined"
     )
@@ -232,20 +235,17 @@ def write(found: Found, store: Store, said: Mapping[str, str]) -> None:
 
 def page(found: Found, said: Mapping[str, str], pictures: Mapping[str, Drawing]) -> str:
     """The report as one HTML page that needs nothing else."""
-    environment = Environment(
-        loader=PackageLoader("clef_ray", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("associations.html").render(
-        **said,
-        answer=answer(found),
-        reading=READING,
-        notes=found.notes,
-        drawings=[(d.title, Markup(svg(d)), d.caption) for d in pictures.values()],  # noqa: S704 - drawn here, and escaped there
-        tables=tables(found),
+    return (
+        templates()
+        .get_template("associations.html")
+        .render(
+            **said,
+            answer=answer(found),
+            reading=READING,
+            notes=found.notes,
+            drawings=[(d.title, Markup(svg(d)), d.caption) for d in pictures.values()],  # noqa: S704 - drawn here, and escaped there
+            tables=tables(found),
+        )
     )
 
 

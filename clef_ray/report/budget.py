@@ -7,18 +7,21 @@ from clef_ray.ablation import Plan
 #: Options of the command that was given which a larger one does not repeat; which data and which arms is read from the plan.
 _LEFT_OUT = ("--data", "--arms", "--smoke", "--dry-run")
 
+#: Options that may stand several times, each time as KEY=VALUE for another key.
+_KEYED = ("--set", "--target")
+
 
 def larger(plan: Plan, options: str = "") -> str:
     """The command, empty where the ablation names none. options: the user's own, as they are typed.
 
     Where both say something, the larger number stands, else the ablation's word. Synthetic data grow and keep the user's other keys; the
-    user's own data stay. The arms are those that were chosen.
+    user's own data stay, and so does each further corpus (`--target`). The arms are those that were chosen.
     """
     if not plan.ablation.larger:
         return ""
     asked, more = _by_name(options), _by_name(plan.ablation.larger)
     kept = {name: value for name, value in asked.items() if name not in _LEFT_OUT}
-    merged = {name: _larger(value, kept.get(name, "")) for name, value in more.items()}
+    merged = {name: _merged(name, value, kept.get(name)) for name, value in more.items()}
     if plan.data_name.partition(":")[0] != "synthetic":
         merged = {"--data": plan.data_name, **{n: v for n, v in merged.items() if n != "--data"}}
     elif "--data" in merged:
@@ -29,20 +32,19 @@ def larger(plan: Plan, options: str = "") -> str:
 
 
 def _by_name(options: str) -> dict[str, str]:
-    """Option -> its value; `--set KEY=VALUE` by option and key."""
+    """Option -> its value; those of KEY=VALUE by option and key."""
     found: dict[str, str] = {}
     name = ""
     for word in (part for whole in shlex.split(options) for part in _parts(whole)):
         if word.startswith("--"):
             name = word
             found.setdefault(name, "")
-        elif name == "--set":
+        elif name in _KEYED:
             key, _, value = word.partition("=")
-            found[f"--set {key}"] = value
+            found[f"{name} {key}"] = value
         else:
             found[name] = word
-    found.pop("--set", None)
-    return found
+    return {name: value for name, value in found.items() if name not in _KEYED}
 
 
 def _parts(word: str) -> list[str]:
@@ -52,6 +54,15 @@ def _parts(word: str) -> list[str]:
 def _typed(name: str, value: str) -> list[str]:
     option, _, key = name.partition(" ")
     return [option, f"{key}={value}"] if key else [word for word in (option, value) if word]
+
+
+def _merged(name: str, proposed: str, asked: str | None) -> str:
+    """What stands of one option. Of two made-up corpora of one kind the keys of both, else the corpus that the user gave."""
+    if asked is None or not name.startswith("--target "):
+        return _larger(proposed, asked or "")
+    kind = proposed.partition(":")[0]
+    alike = kind.startswith("synthetic") and kind == asked.partition(":")[0]
+    return _grown(proposed, asked) if alike else asked
 
 
 def _larger(proposed: str, asked: str) -> str:

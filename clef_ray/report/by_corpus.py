@@ -129,8 +129,8 @@ def _persons(scene: Scene, task: str) -> Drawing:
     axes.set_xlabel("share of persons who are known again by rank")
     legend(figure, axes)
     said = spoken(looks, {k.arm: c.mean for k in looks if (c := scene.cell(k.arm, groups["the first"]))})
-    n = scene.count(groups["the first"], "persons")
-    caption = scene.below(groups.values(), f"{n} persons among {scene.judged}")
+    n, whom = scene.count(groups["the first"], "persons"), scene.whom(task)
+    caption = scene.below(groups.values(), f"{n} persons among {whom}")
     return Drawing(f"persons known again: {task}", f"Share at rank 1 per arm: {said}.", figure, caption)
 
 

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from clef_ray.ablation import Outcome, Plan, Trial
 from clef_ray.errors import DataError
 from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
-from clef_ray.evaluate.inputs import OFFICIAL, patients
-from clef_ray.evaluate.judged import one_record_each
+from clef_ray.evaluate.inputs import SPLITS, patients
+from clef_ray.evaluate.judged import judged_rows, one_record_each
 from clef_ray.evaluate.risks import risks
-from clef_ray.registry import SCORES
+from clef_ray.registry import SCORES, TASKS
 from clef_ray.report._style import COLOURS, GREY, MARKERS, WIDTH, Drawing
 from clef_ray.shards import Manifest
 from clef_ray.shards.corpus import read_table
+from clef_ray.tasks import lead_in
 from clef_ray.trial import run_store
 
 if TYPE_CHECKING:
@@ -62,55 +63,71 @@ class Cloud:
 
 def clouds(
     plan: Plan, outcomes: Sequence[Outcome], storage: str, lineage: Mapping[str, str]
-) -> list[Drawing]:
-    """The maps and the matrix of similarities of what the store keeps of embeddings; none where the ablation asks for none, or the corpus is
-    no longer where the lineage says, or is another one by now.
+) -> tuple[list[Drawing], str]:
+    """The maps and the matrix of similarities of what the store keeps of embeddings, and what lacks: a sentence, empty where nothing does.
+
+    There are none where the ablation asks for none, and where the corpus is no longer what and where the lineage says.
     """
-    cloud = _cloud(plan, outcomes, storage, lineage)
-    if cloud is None or not cloud.found:
-        return []
-    return [*_maps(cloud), _similarities(cloud)]
+    if plan.ablation.clouds is None:
+        return [], ""
+    try:
+        cloud, kept, asked = _cloud(plan, outcomes, storage, lineage)
+    except _LackingError as reason:
+        return [], f"The embeddings are not drawn: {reason}."
+    lacking = f"{asked - kept} of {asked} runs have not kept their embeddings of {cloud.corpus}: maps and similarities are without them."
+    drawn = [*_maps(cloud), _similarities(cloud)] if kept else []
+    return drawn, lacking if kept < asked else ""
 
 
-def _cloud(plan: Plan, outcomes: Sequence[Outcome], storage: str, lineage: Mapping[str, str]) -> Cloud | None:
-    name = plan.ablation.clouds
-    if name is None or name not in ("", *dict(plan.targets)):
-        return None
+class _LackingError(Exception):
+    """Why nothing is drawn."""
+
+
+def _cloud(
+    plan: Plan, outcomes: Sequence[Outcome], storage: str, lineage: Mapping[str, str]
+) -> tuple[Cloud, int, int]:
+    """The cloud; how many of its trials have embeddings; and how many there are."""
+    name, marks = plan.ablation.clouds or "", dict(plan.targets)
+    if name and name not in marks:
+        raise _LackingError(f"nobody was judged on {name}")
     folder = lineage.get(f"target {name}" if name else "data", "")
     try:
         manifest = Manifest.load(folder)
-    except DataError:
-        return None
-    if manifest.fingerprint != (dict(plan.targets)[name] if name else plan.data):
-        return None
+    except DataError as error:
+        raise _LackingError("their corpus is no longer where it was") from error
+    if manifest.fingerprint != (marks[name] if name else plan.data):
+        raise _LackingError("where their corpus was there is another one by now")
     table = read_table(folder)
-    rows = OFFICIAL.rows(table)
-    judged_N = ~rows.validation if name else rows.test  # as evaluate.judged
+    judged_N = judged_rows(table, SPLITS[plan.split], own=not name)
     rows_P = one_record_each(judged_N, patients(table), MOST_PEOPLE, 0)
     label = f"label_{manifest.headline}" if manifest.headline else ""
-    return Cloud(
+    trials = [o.trial for o in outcomes if o.results]
+    found = _embeddings(plan, trials, manifest, storage, len(table))
+    cloud = Cloud(
         name or manifest.dataset,
         manifest.dataset.startswith("synthetic"),
         tuple(manifest.label_sets.get(manifest.headline, ())),
         label,
         table.iloc[rows_P],
-        _embeddings([o.trial for o in outcomes if o.results], manifest, storage, rows_P, len(table)),
+        {key: z_ND[rows_P].astype(np.float64) for key, z_ND in found.items()},
     )
+    return cloud, len(found), len(trials)
 
 
 def _embeddings(
-    trials: Sequence[Trial], manifest: Manifest, storage: str, rows_P: NDArray[np.intp], records: int
-) -> dict[tuple[str, int], "Floats"]:
+    plan: Plan, trials: Sequence[Trial], manifest: Manifest, storage: str, records: int
+) -> dict[tuple[str, int], NDArray[np.float32]]:
+    """(arm, seed) -> embeddings of all records in the lead that the first task looks at that has one there."""
     from clef_ray.evaluate.features import stored_features  # torch
 
-    lead = "I" if "I" in manifest.leads else manifest.leads[0]
+    tasks = [task.build(TASKS) for task in plan.tasks]
+    leads = [lead for task in tasks if task.rate is None and (lead := lead_in(task, manifest.leads))]
     found = {}
-    for trial in trials:
-        z_ND = stored_features(
-            trial.run.canonical(), manifest.fingerprint, lead, run_store(storage, trial.run)
-        )
+    for trial in trials if leads else ():
+        store = run_store(storage, trial.run)
+        z_ND = stored_features(trial.run.canonical(), manifest.fingerprint, leads[0], store)
         if z_ND is not None and len(z_ND) == records and np.isfinite(z_ND).all():
-            found[trial.arm.name, trial.seed] = z_ND[rows_P].astype(np.float64)
+            found[trial.arm.name, trial.seed] = z_ND
     return found
 
 

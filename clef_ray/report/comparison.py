@@ -14,6 +14,7 @@ from clef_ray.report.budget import larger
 from clef_ray.report.family import corrected_rows, corrected_trends, family, looked_at
 from clef_ray.report.overall import Overall, overall
 from clef_ray.report.rows import (
+    Cell,
     Check,
     Difference,
     Estimates,
@@ -69,6 +70,12 @@ class Comparison:
         """The rows that have a difference to the base in the first headline metric; none of a sweep's."""
         cells = [(row, row.cells.get(self.ablation.headline[0])) for row in self.rows if self.study is None]
         return [(row, cell.difference) for row, cell in cells if cell and cell.difference]
+
+    @property
+    def gaps(self) -> list[tuple[str, Row, Cell]]:
+        """The gaps of the headline in each arm that has them, to be read against 0."""
+        asked = [metric for metric in self.ablation.headline if metric in self.ablation.gaps]
+        return [(m, row, row.cells[m]) for m in asked for row in self.leading if m in row.cells]
 
     @property
     def leaks(self) -> bool:
@@ -168,7 +175,7 @@ def compare(
         study,
         family=tested,
         overall=overall(ablation, rows) if study is None else (),
-        judged=testing.judged(ablation, rows),
+        judged=testing.judged(ablation.headline, rows),
         power=testing.power_note(ablation.headline[0], asked),
         leakage=" ".join(leakage.split()),
     )

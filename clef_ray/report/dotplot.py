@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from clef_ray.report._style import COLOURS, GREY, MARKERS, RULE, Drawing, canvas, draw_levels
 from clef_ray.report.comparison import Comparison
-from clef_ray.report.figures import from_age
+from clef_ray.report.figures import caption, from_age
 from clef_ray.report.rows import Cell, Row
 from clef_ray.report.wording import number
 
@@ -38,7 +38,8 @@ def dots(comparison: Comparison, metric: str) -> Drawing | None:
     _name_lines(axes, labels, headings)
     axes.set_xlabel(metric)
     _legend(figure, axes)
-    return Drawing(f"{metric} by arm", _alt(groups, metric), figure)
+    told = caption([row for rows in groups.values() for row in rows], metric, "bars")
+    return Drawing(f"{metric} by arm", _alt(groups, metric), figure, told)
 
 
 def _alt(groups: Mapping[str, Sequence[Row]], metric: str) -> str:

@@ -8,7 +8,7 @@ from clef_ray.report._scene import Scene, draw_line, ends, legend, legend_height
 from clef_ray.report._style import Drawing, canvas
 from clef_ray.report.rows import AMOUNT
 
-#: The metrics that a picture is drawn of, the first that the task has.
+#: The metrics that a picture is drawn of: the first that the task has and the headline holds, else the first that the task has.
 _MEASURES = ("auroc", "f1", "mae")
 
 _AXIS = {
@@ -26,10 +26,11 @@ def few_labels(scene: Scene) -> list[Drawing]:
             if found := AMOUNT.fullmatch(part):
                 whole = "/".join([*parts[:place], *parts[place + 1 :]])
                 series.setdefault((*whole.rpartition("/")[::2], found[2]), {})[float(found[1])] = metric
-    drawn = []
+    drawn, headline = [], set(scene.comparison.ablation.headline)
     for task, unit in dict.fromkeys((task, unit) for task, _, unit in series):
-        measure = next((m for m in _MEASURES if (task, m, unit) in series), None)
-        if measure:
+        held = [m for m in _MEASURES if (task, m, unit) in series]
+        measure = next((m for m in held if headline & {f"{task}/{m}", *series[task, m, unit].values()}), None)
+        if measure := measure or next(iter(held), None):
             drawn.append(_picture(scene, f"{task}/{measure}", unit, series[task, measure, unit]))
     return [drawing for drawing in drawn if drawing is not None]
 

@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 
 from clef_ray.report._style import COLOURS, DASHES, GREY, MARKERS, Drawing, canvas, draw_levels
 from clef_ray.report.comparison import Comparison
-from clef_ray.report.rows import Cell
-from clef_ray.report.wording import number
+from clef_ray.report.rows import Cell, Row
+from clef_ray.report.testing import judged
+from clef_ray.report.wording import least_to_most, number
 
 #: The bands of more families would cover one another: bars side by side in their place.
 _MOST_BANDS = 2
@@ -44,7 +45,20 @@ def curve(comparison: Comparison, metric: str) -> Drawing | None:
     axes.set_xlabel(comparison.ablation.axis)
     axes.set_ylabel(metric)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
-    return Drawing(f"{metric} over {comparison.ablation.axis}", _alt(comparison, metric, families), figure)
+    told = caption([r for r in rows if r.arm.x is not None], metric, "bands" if bands else "bars")
+    alt = _alt(comparison, metric, families)
+    return Drawing(f"{metric} over {comparison.ablation.axis}", alt, figure, told)
+
+
+def caption(rows: Sequence[Row], metric: str, drawn: str) -> str:
+    """How many seeds the means are of, what the intervals are (drawn: as `bands` or `bars`), and on how many the metric was judged."""
+    seeds = {len(row.cells[metric].values) for row in rows}
+    what = (
+        f"Means over {least_to_most(seeds)} seeds, a small dot each; {drawn}: 95 % t intervals over seeds (not over patients)."
+        if max(seeds) > 1
+        else "One seed, so no interval over seeds."
+    )
+    return " ".join(filter(None, (what, judged([metric], rows))))
 
 
 def _alt(comparison: Comparison, metric: str, families: Sequence[str]) -> str:

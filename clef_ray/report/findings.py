@@ -53,7 +53,7 @@ def _final(study: StudyView) -> str:
 def gain_in_words(gain: Gain) -> str:
     """`+0.012 ± 0.010 against the default ▲`: the sign is the difference's, the mark that of both intervals."""
     if gain.low is None or gain.high is None:
-        return f"{signed(gain.value)} against the default (one seed, no interval)"
+        return f"{signed(gain.value)} against the default (no interval over seeds)"
     sure = gain.mark or "(undetermined: not both intervals exclude 0)"
     return f"{signed(gain.value)} {half(Interval(gain.low, gain.high))} against the default {sure}"
 

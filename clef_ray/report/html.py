@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from clef_ray.ablation import Outcome, Plan
 from clef_ray.config import flatten, to_dict
 from clef_ray.report._style import Drawing, svg
+from clef_ray.report._templates import templates
 from clef_ray.report.comparison import Comparison
 from clef_ray.report.costs import KINDS, costs
 from clef_ray.report.findings import front, winner_cells
 from clef_ray.report.record import Report
-from clef_ray.report.testing import OVERALL, TESTS, effect, probability
+from clef_ray.report.testing import GAPS, OVERALL, TESTS, effect, probability
 from clef_ray.report.wording import LEGEND, counted, half, number, signed, span, were
 
 _DATA = ("data", "dataset", "data_fingerprint")
@@ -26,13 +26,6 @@ _SAID = ("command", "options", "leakage", "finished")  # elsewhere on the page
 
 def page(report: Report, comparison: Comparison, drawings: Sequence[Drawing]) -> str:
     """The whole page. Of the lineage's free names `command`, `leakage` and `finished` have places of their own."""
-    environment = Environment(
-        loader=PackageLoader("clef_ray", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     filters = {
         "number": number,
         "signed": signed,
@@ -45,6 +38,7 @@ def page(report: Report, comparison: Comparison, drawings: Sequence[Drawing]) ->
         "counted": counted,
         "were": were,
     }
+    environment = templates()
     environment.filters |= filters
     plan, outcomes, lineage, study = report.plan, report.outcomes, report.lineage, report.study
     differing, common = _settings(plan)
@@ -54,6 +48,7 @@ def page(report: Report, comparison: Comparison, drawings: Sequence[Drawing]) ->
         plan=plan,
         comparison=comparison,
         legend=LEGEND,
+        about_gaps=GAPS,
         about_tests=TESTS,
         about_overall=OVERALL,
         drawings=[(d.title, Markup(svg(d)), d.caption) for d in drawings],  # noqa: S704 - drawn here, escaped there

@@ -18,8 +18,8 @@ from clef_ray.report.rows import AMOUNT, Interval, Row
 #: Fewer tasks than this are read one by one.
 LEAST_TASKS = 3
 
-#: Questions of another kind, whose AUROC is no diagnosis's.
-_APART = frozenset({"identification", "by_record"})
+#: Questions of another kind, whose AUROC is no diagnosis's: persons known again, rules that leak, what else an embedding holds.
+_APART = frozenset({"identification", "by_record", "probe_age", "probe_sex", "probe_sbp"})
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,16 @@ class Overall:
 
 
 def overall(ablation: Ablation, rows: Sequence[Row]) -> tuple[Overall, ...]:
-    """One for each measure of the headline that at least LEAST_TASKS tasks have, in the headline's order."""
+    """One for each measure of the headline that at least LEAST_TASKS tasks have, in the headline's order.
+
+    Gaps are left out, and further corpora that only the first side of a gap, the leaky one, is of: what an encoder gains there is the leak.
+    """
     found = []
+    leaky, gaps = _leaky(ablation), ablation.gaps
     for measure in dict.fromkeys(_measure(metric) for metric in ablation.headline):
-        metrics = _shared(measure, rows)
+        metrics = tuple(
+            m for m in _shared(measure, rows) if m not in gaps and m.partition("/")[0] not in leaky
+        )
         scores = {row.arm.name: _scores(row, metrics) for row in rows} if len(metrics) >= LEAST_TASKS else {}
         scores = {arm: score_SM for arm, score_SM in scores.items() if len(score_SM)}
         if len(scores) > 1:
@@ -66,6 +72,12 @@ def overall(ablation: Ablation, rows: Sequence[Row]) -> tuple[Overall, ...]:
             ]
             found.append(Overall(measure, metrics, tuple(standings)))
     return tuple(found)
+
+
+def _leaky(ablation: Ablation) -> set[str]:
+    """The further corpora that stand on the leaky side of a gap and never on the honest one, as `leakage`'s copy of pretraining's people."""
+    sides = [{pair[k].partition("/")[0] for pair in ablation.gaps.values()} for k in (0, 1)]
+    return (sides[0] - sides[1]) & set(ablation.targets)
 
 
 def _aside(metric: str) -> bool:
@@ -104,10 +116,10 @@ def _scores(row: Row, metrics: Sequence[str]) -> NDArray[np.float64]:
 
 def _standing(arm: str, score_SM: NDArray[np.float64], base_RM: NDArray[np.float64] | None) -> Standing:
     several = len(score_SM) > 1
-    mean = _averaged(interquartile_mean(score_SM, together=True), several)
+    mean = _averaged(interquartile_mean(score_SM), several)
     if base_RM is None:
         return Standing(arm, len(score_SM), mean, None)
-    above = improvement(score_SM, base_RM, together=True)
+    above = improvement(score_SM, base_RM)
     return Standing(arm, len(score_SM), mean, _averaged(above, several and len(base_RM) > 1))
 
 

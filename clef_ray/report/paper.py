@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from clef_ray.report.comparison import Comparison
 from clef_ray.report.overall import Averaged
 from clef_ray.report.rows import Cell, Row
-from clef_ray.report.testing import OVERALL, TESTS, effect, probability
+from clef_ray.report.testing import GAPS, OVERALL, TESTS, effect, probability
 from clef_ray.report.wording import counted, half, number, signed, span
 
 _ARROWS = {"▲": r"$\uparrow$", "▼": r"$\downarrow$", "": "", "▲*": r"$\uparrow$*", "▼*": r"$\downarrow$*"}
@@ -65,8 +65,22 @@ def _piped(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _more(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[str]], str]]:
-    """Title, head, rows and note of the tables below the headline's: the tests, and the averages of each measure."""
+    """Title, head, rows and note of the tables below the headline's: the gaps, the tests, and the averages of each measure."""
     base = comparison.ablation.base
+    if comparison.gaps:
+        head = ["gap", "arm", "n", "against 0", "seeds", "patients"]
+        rows = [
+            [
+                metric,
+                row.arm.name,
+                str(len(cell.values)),
+                f"{signed(cell.mean)} {cell.mark}".rstrip(),
+                span(cell.seeds),
+                span(cell.patients),
+            ]
+            for metric, row, cell in comparison.gaps
+        ]
+        yield "Each gap against 0, over n seeds.", head, rows, GAPS
     if comparison.tested:
         head = ["arm", "n", f"minus {base}", "seeds", "patients", "p (Holm)", "d_z"]
         rows = [

@@ -20,6 +20,7 @@ from clef_ray.evaluate.bootstrap import (
     seed_interval,
 )
 from clef_ray.evaluate.comparing import ALPHA, bootstrap_p, effect_size, sign_flip_p, t_test_p
+from clef_ray.evaluate.gaps import counts
 
 #: A part of a metric's name that says how few patients were learnt from.
 AMOUNT = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(pct|shot)")
@@ -36,6 +37,12 @@ class Interval:
     def side(self) -> int:
         """+1 above 0, -1 below, 0 where it contains 0."""
         return int(self.low > 0) - int(self.high < 0)
+
+
+def _mark(seeds: Interval | None, patients: Interval | None) -> str:
+    if seeds is None or patients is None or seeds.side != patients.side:
+        return ""
+    return {1: "▲", -1: "▼", 0: ""}[seeds.side]
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,7 @@ class Difference:
     @property
     def mark(self) -> str:
         """'▲' or '▼' where both intervals exclude 0 on the same side, otherwise nothing."""
-        if self.seeds is None or self.patients is None or self.seeds.side != self.patients.side:
-            return ""
-        return {1: "▲", -1: "▼", 0: ""}[self.seeds.side]
+        return _mark(self.seeds, self.patients)
 
     @property
     def p(self) -> float | None:
@@ -87,6 +92,11 @@ class Cell:
     seeds: Interval | None
     patients: Interval | None
     difference: Difference | None = None
+
+    @property
+    def mark(self) -> str:
+        """Of a gap (`evaluate/gaps.py`), whose own 0 means something: '▲' or '▼' as of a difference."""
+        return _mark(self.seeds, self.patients)
 
 
 @dataclass(frozen=True)
@@ -193,6 +203,14 @@ def difference(own: Estimates, other: Estimates, metric: str) -> Difference | No
         p_signs=_known(sign_flip_p(values)) if len(values) > 1 else None,
         effect=_known(effect_size(values)),
     )
+
+
+def counted_on(metric: str, of: str, rows: Sequence[Row]) -> set[float]:
+    """The different values, over arms and seeds, of the number that stands nearest to a metric (`gaps.counts`); of: its name."""
+    for name in counts(metric, of):
+        if found := {value for row in rows if name in row.cells for value in row.cells[name].values.values()}:
+            return found
+    return set()
 
 
 def _known(value: float) -> float | None:

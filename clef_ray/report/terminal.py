@@ -10,7 +10,7 @@ from rich.text import Text
 from clef_ray.report.comparison import Comparison
 from clef_ray.report.overall import Averaged, Overall
 from clef_ray.report.rows import Interval, Row
-from clef_ray.report.testing import OVERALL, TESTS, effect, probability
+from clef_ray.report.testing import GAPS, OVERALL, TESTS, effect, probability
 from clef_ray.report.wording import LEGEND, counted, half, number, signed, span
 
 _VALUE = 19  # characters of a value with its interval and mark, and the column's frame
@@ -35,6 +35,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         f"± : half of the 95 % t interval over seeds. Second line: minus {comparison.ablation.base}. {LEGEND}"
     )
     console.print(Text(" ".join(filter(None, (legend, comparison.judged))), style="dim"), width=width)
+    if comparison.gaps:
+        console.print(_gaps(comparison))
+        console.print(Text(GAPS, style="dim"), width=width)
     if comparison.tested:
         console.print(_tests(comparison))
         console.print(Text(" ".join(filter(None, (TESTS, comparison.power))), style="dim"), width=width)
@@ -67,6 +70,20 @@ def _table(comparison: Comparison, metrics: tuple[str, ...]) -> Table:
         table.add_column(metric.replace("/", "/\n"), justify="left", no_wrap=True)
     for row in comparison.leading:
         table.add_row(_name(comparison, row), _count(row), *(_cell(row, metric) for metric in metrics))
+    return table
+
+
+def _gaps(comparison: Comparison) -> Table:
+    """Each gap of the headline, by arm."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("gap", overflow="fold")
+    table.add_column("arm", overflow="fold")
+    for head in ("seeds", "against\n0", "95 % over\nseeds", "95 % over\npatients"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for metric, row, cell in comparison.gaps:
+        value = f"{signed(cell.mean)} {cell.mark}".rstrip()
+        cells = (str(len(cell.values)), value, span(cell.seeds), span(cell.patients))
+        table.add_row(metric, row.arm.name, *cells, style="bold" if cell.mark else "")
     return table
 
 

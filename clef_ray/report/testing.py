@@ -2,17 +2,22 @@
 
 from collections.abc import Sequence
 
-from clef_ray.ablation import Ablation
 from clef_ray.evaluate.comparing import ALPHA, MOST_SEEDS, POWER, seeds_needed
 from clef_ray.report.family import Family
-from clef_ray.report.rows import Row
-from clef_ray.report.wording import signed
+from clef_ray.report.rows import Row, counted_on
+from clef_ray.report.wording import least_to_most, signed
 
 #: What the columns of the tests are.
 TESTS = (
     "Seeds, patients: 95 % intervals of the difference. p (Holm): the larger p of the paired t test over seeds and the paired bootstrap over "
     "patients, corrected after Holm over all differences in this metric that the report looks at. d_z: the mean difference over its standard "
     "deviation between seeds, with Hedges' correction; from three seeds on."
+)
+
+#: What the columns of the gaps are.
+GAPS = (
+    "Seeds, patients: 95 % intervals of the mean over seeds. A mark stands where both exclude 0. Each side of a gap is resampled by itself, as if "
+    "it were judged on other people."
 )
 
 #: What the columns of the averages over tasks are.
@@ -35,33 +40,21 @@ def effect(value: float | None) -> str:
     return "–" if value is None else f"{value:+.2f}".replace("-", "−")
 
 
-def judged(ablation: Ablation, rows: Sequence[Row]) -> str:
-    """On how many each headline metric was judged, as the tasks count them: `n_patients` or else `n_test`. Empty where none says it.
+def judged(metrics: Sequence[str], rows: Sequence[Row]) -> str:
+    """On how many each metric was judged, as the tasks count them: `n_patients` or else `n_test`. Empty where none says it.
 
     Arms that were judged on different numbers are told with the least and the most.
     """
     said: dict[str, list[str]] = {}
-    for metric in ablation.headline:
+    for metric in metrics:
         for count, noun in (("n_patients", " patients"), ("n_test", "")):
-            if found := _counts(metric, count, rows):
-                least, most = min(found), max(found)
-                number_of = f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
-                said.setdefault(f"{number_of}{noun}", []).append(metric)
+            if found := counted_on(metric, count, rows):
+                said.setdefault(f"{least_to_most(found)}{noun}", []).append(metric)
                 break
     if not said:
         return ""
     groups = [f"{many} ({', '.join(metrics)})" for many, metrics in said.items()]
     return f"Judged on n = {'; '.join(groups)}."
-
-
-def _counts(metric: str, count: str, rows: Sequence[Row]) -> set[float]:
-    """The values of the count that stands nearest to the metric: beside it, or beside what it is a part of."""
-    parts = metric.split("/")[:-1]
-    for depth in range(len(parts), 0, -1):
-        name = "/".join([*parts[:depth], count])
-        if found := {value for row in rows if name in row.cells for value in row.cells[name].values.values()}:
-            return found
-    return set()
 
 
 def power_note(metric: str, asked: Family) -> str:

@@ -1,5 +1,6 @@
 """The figure of training: the loss over epochs."""
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -9,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from clef_ray.ablation import Outcome
 from clef_ray.report._style import COLOURS, DASHES, GREY, Drawing, panels, tidy
-from clef_ray.report.wording import counted
+from clef_ray.report.wording import counted, least_to_most
 
 #: Arms of a family that are told apart, by colour and dash; more than these are drawn alike.
 _MOST_ARMS = 24
@@ -37,7 +38,16 @@ def training_curves(outcomes: Sequence[Outcome]) -> Drawing | None:
         axes.set_ylabel("training loss")
     column[-1][0].set_xlabel("epoch")
     column[-1][0].xaxis.set_major_locator(MaxNLocator(integer=True))
-    return Drawing("training loss over epochs", _alt(families), figure)
+    return Drawing("training loss over epochs", _alt(families), figure, _caption(trained, arms))
+
+
+def _caption(trained: Sequence[Outcome], arms: Sequence[int]) -> str:
+    """How many runs; what the lines are. arms: how many each panel has."""
+    seeds: dict[str, int] = Counter(o.trial.arm.name for o in trained)
+    crowded = "" if max(arms) <= _MOST_ARMS else f" (of more than {_MOST_ARMS} arms thin lines only)"
+    several = f"Thick: mean over {least_to_most(seeds.values())} seeds; thin: each run{crowded}"
+    what = several if max(seeds.values()) > 1 or crowded else "One seed: each line is a run"
+    return f"{what}; no intervals. n = {counted(len(trained), 'run')}."
 
 
 def _points(outcome: Outcome) -> dict[int, float]:

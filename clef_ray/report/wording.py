@@ -1,6 +1,6 @@
 """The comparison in words: derived from its rows and trends alone, and never saying more than both intervals do."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from clef_ray.ablation import Ablation, Plan
 from clef_ray.report.rows import Cell, Check, Difference, Interval, Row, Trend
@@ -8,7 +8,7 @@ from clef_ray.report.rows import Cell, Check, Difference, Interval, Row, Trend
 LEGEND = (
     "▲ above / ▼ below the base arm where both 95 % intervals of the paired difference exclude 0: the t interval over seeds and the patient "
     "bootstrap. * : it holds after Holm's correction over all differences in the first headline metric (p < 0.05); other metrics are not "
-    "corrected. – : no interval (one seed has no spread, nor have seeds that are the same run)."
+    "corrected. – : no interval (one seed has no spread, nor have seeds that are the same run, or that have one value)."
 )
 
 
@@ -34,9 +34,16 @@ def half(interval: Interval | None) -> str:
 def with_interval(cell: Cell) -> str:
     """The mean and, in brackets, its interval over seeds."""
     if cell.seeds is None:
-        return f"{number(cell.mean)} (one seed, no interval over seeds)"
+        seeds = "one seed" if len(cell.values) == 1 else f"{len(cell.values)} seeds of one value"
+        return f"{number(cell.mean)} ({seeds}, no interval over seeds)"
     interval = f"{number(cell.seeds.low)} to {number(cell.seeds.high)}"
     return f"{number(cell.mean)} (95 % t interval over {len(cell.values)} seeds {interval})"
+
+
+def least_to_most(counts: Collection[float]) -> str:
+    """`200` where all are the same, else `180 to 200`."""
+    least, most = min(counts), max(counts)
+    return f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
 
 
 def counted(count: int, noun: str) -> str:
@@ -50,6 +57,26 @@ def were(count: int) -> str:
 
 
 def answer(ablation: Ablation, rows: Sequence[Row], trends: Sequence[Trend]) -> str:
+    """What the arms show: whether the headline's gaps differ from 0, a sentence each, and, unless the first metric is one, `_compared`."""
+    found = [] if ablation.headline[0] in ablation.gaps else [_compared(ablation, rows, trends)]
+    found += [_against_zero(metric, rows) for metric in ablation.headline if metric in ablation.gaps]
+    return " ".join(found)
+
+
+def _against_zero(metric: str, rows: Sequence[Row]) -> str:
+    """A gap of each arm with both intervals, and in which arms both exclude 0."""
+    cells = {row.arm.name: row.cells[metric] for row in rows if metric in row.cells}
+    if not cells:
+        return f"No answer yet: no arm has {metric}."
+    each = [
+        f"{arm} {signed(c.mean)} (seeds {span(c.seeds)}, patients {span(c.patients)})"
+        for arm, c in cells.items()
+    ]
+    clear = [f"{arm} {c.mark}" for arm, c in cells.items() if c.mark]
+    return f"{metric}: {', '.join(each)}; both 95 % intervals exclude 0 of {', '.join(clear) or 'none'}."
+
+
+def _compared(ablation: Ablation, rows: Sequence[Row], trends: Sequence[Trend]) -> str:
     """Does the first headline metric change along the axis within each family, or differ between a family's categories? One sentence.
 
     Of a single arm: what it reaches.
@@ -118,10 +145,15 @@ def caveats(
         notes.append(
             "One seed has no spread: no interval over seeds and no mark is possible. Use at least 3 seeds."
         )
-    elif alike := [check for check in checks if check.difference.mark != "▼"]:
+    elif alike := _keeping_up(plan.ablation, checks):
         notes.append(
             f"Not shown to be below {_by_reference(plan.ablation.headline[0], alike)}. Where a control keeps up, the metric cannot "
             "tell at this budget whether what the control lacks matters, and differences between the other arms say little."
+        )
+    if tied := _tied(rows):
+        notes.append(
+            f"In {counted(tied, 'difference')} all seeds give one and the same value: no interval over seeds, no p and no mark, since seeds "
+            "that tie do not show how far others would move."
         )
     if comparisons:
         notes.append(
@@ -130,6 +162,19 @@ def caveats(
             + (_corrected(plan.ablation.headline[0], tested) if tested else "")
         )
     return tuple(notes)
+
+
+def _keeping_up(ablation: Ablation, checks: Sequence[Check]) -> list[Check]:
+    """The controls that are not shown to be below their arm; none where the first metric is a gap, of which more is not better."""
+    if ablation.headline[0] in ablation.gaps:
+        return []
+    return [check for check in checks if check.difference.mark != "▼"]
+
+
+def _tied(rows: Sequence[Row]) -> int:
+    """How many differences have several seeds, all with one value that is not 0."""
+    found = [cell.difference for row in rows for cell in row.cells.values() if cell.difference]
+    return sum(d.n > 1 and d.seeds is None and d.value != 0 for d in found)
 
 
 def _corrected(metric: str, tested: int) -> str:

@@ -81,7 +81,9 @@ class Task:
 
     @property
     def prefix(self) -> str:
-        """What its metrics' names start with. Two tasks that can give different numbers have different prefixes."""
+        """What its metrics' names start with. Two tasks that ask something else have different prefixes; how well it is
+        measured (draws, permutations, the fewest positives of a class) is not in them, so a run may be asked with one of each only.
+        """
         return "/".join([self._head(), *self._variant()])
 
     def _head(self) -> str:

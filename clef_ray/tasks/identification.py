@@ -15,7 +15,7 @@ SHORTEST, LONGEST = 2.0, 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Identification(Task):
-    """Among the test patients, the one whose known piece is nearest, on frozen features, without any fitting.
+    """Among the judged patients (`evaluate/judged.py`), the one whose known piece is nearest, on frozen features, without any fitting.
 
     seconds: the length of a piece, 5 for PTB-XL and 4 for ICBEB in ESI; across: `halves`, the first and the last seconds of each
     patient's first record (which share electrodes, posture, day and noise); `records`, the beginnings of the first two records of those

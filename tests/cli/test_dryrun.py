@@ -4,6 +4,8 @@ import argparse
 import io
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -13,6 +15,7 @@ from clef_ray.cli.data import find
 from clef_ray.cli.options import add_options
 from clef_ray.cluster import stream
 from clef_ray.cluster.capacity import Room
+from clef_ray.config import Run, override
 from clef_ray.errors import TrackingError
 from clef_ray.search import Choice, Float, Objective, Search, Stopping
 from clef_ray.shards import ingest_local
@@ -57,6 +60,14 @@ def told(tmp_path, monkeypatch):
         return out.getvalue()
 
     return call
+
+
+def test_runs_that_see_other_folds_have_their_own_steps():
+    """Ten people a fold: 10 records are one step of 8, 80 are ten."""
+    table = pd.DataFrame({"patient": [f"p{i}" for i in range(100)], "fold": np.repeat(np.arange(1, 11), 10)})
+    base = override(Run(), {"optimiser.batch": "8", "optimiser.epochs": "3"})
+    one, eight = (replace(base, train_folds=tuple(range(1, last + 1))) for last in (1, 8))
+    assert dryrun.training_steps([one, eight, one], table) == [3, 30, 3]
 
 
 def everything(folder):

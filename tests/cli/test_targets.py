@@ -8,15 +8,17 @@ import pytest
 from rich.console import Console
 
 from clef_ray.ablation import Ablation, Arm, plan
-from clef_ray.cli import dryrun, main
-from clef_ray.cli.actions import _require_home
+from clef_ray.cli import Parser, dryrun, experiment, main
+from clef_ray.cli.actions import _leakage, _require_home
 from clef_ray.cli.data import check_tasks, facts_of, find
-from clef_ray.cli.options import targets_of
+from clef_ray.cli.options import add_options, targets_of
+from clef_ray.cli.targets import judged_on
 from clef_ray.cluster import stream
 from clef_ray.cluster.capacity import Request, Room
 from clef_ray.config import Run, override, task_spec
 from clef_ray.errors import ConfigError, DataError
 from clef_ray.shards import ingest_local
+from clef_ray.store import Store
 
 SMALL = "synthetic:patients=40,records_per_patient=1"
 OTHER = "synthetic:patients=41,records_per_patient=1"
@@ -40,11 +42,87 @@ def test_targets_are_named_and_the_commands_come_over_the_experiments():
         ("a/b=x", "--target a/b: letters, digits"),
         ("-a=x", "--target -a: letters, digits"),
         ("a b=x", "--target a b: letters, digits"),
+        ("probe=x", "--target probe: a task, or a part of one's metrics, is called so"),
+        ("zeroshot=x", "--target zeroshot: a task"),
+        ("by_record=x", "--target by_record: a task"),
+        ("knn=x", "--target knn: a task"),
+        ("ptbxl_rhythm=x", "--target ptbxl_rhythm: a task"),
+        ("other=", "--target other=: there is no such target to leave out; give other=DATA"),
     ],
 )
 def test_a_name_that_cannot_begin_a_metrics_is_refused(text, said):
     with pytest.raises(ConfigError, match=said):
         targets_of({}, [text])
+
+
+def test_a_target_of_the_experiments_is_left_out_where_no_data_are_given():
+    assert targets_of({"a": "/data/a", "b": "/data/b"}, ["a="]) == {"b": "/data/b"}
+    assert targets_of({"a": "/data/a"}, ["a="]) == {}
+
+
+ELSEWHERE = Ablation(
+    name="toy",
+    question="?",
+    expect="",
+    arms=(Arm("random", {"method": "random"}),),
+    base="random",
+    seeds=(0,),
+    headline=("a/probe/f1", "leak/gap", "probe/f1", "b/probe/f1", "zeroshot/rsa"),
+    targets={"a": "synthetic:seed=9", "b": "synthetic:seed=8"},
+    gaps={"leak/gap": ("b/probe/f1", "probe/f1")},
+    clouds="b",
+)
+HERE = replace(ELSEWHERE, headline=ELSEWHERE.headline[2:])
+
+
+def test_arms_are_compared_on_a_corpus_that_the_command_adds():
+    """Under its name in the metrics of the corpus of pretraining; before made-up people where the question is about others."""
+    own, real = dict(ELSEWHERE.targets), {**ELSEWHERE.targets, "c": "/data/c", "d": "/data/d"}
+    added = ("c/probe/f1", "d/probe/f1", "c/zeroshot/rsa", "d/zeroshot/rsa")
+    assert judged_on(ELSEWHERE, "synthetic", own) == ELSEWHERE
+    assert judged_on(ELSEWHERE, "synthetic:patients=9", real).headline == ELSEWHERE.headline + added
+    assert judged_on(ELSEWHERE, "/data/ptbxl", real).headline == added + ELSEWHERE.headline
+    assert judged_on(HERE, "/data/ptbxl", real).headline == HERE.headline + added
+    mixed = judged_on(ELSEWHERE, "/data/ptbxl", {**own, "e": "synthetic:seed=7", "c": "/data/c"}).headline
+    assert mixed == (
+        "c/probe/f1",
+        "c/zeroshot/rsa",
+        *ELSEWHERE.headline,
+        "e/probe/f1",
+        "e/zeroshot/rsa",
+    )
+
+
+def test_the_command_line_asks_so(monkeypatch):
+    class AskedError(Exception): ...
+
+    def told(ablation, *_, **__):
+        raise AskedError(ablation.headline)
+
+    monkeypatch.setattr(experiment, "plan", told)
+    parser = Parser()
+    add_options(parser)
+    for words, headline in (
+        ([], HERE.headline),
+        (
+            ["--target", "c=/x", "--target", "a="],
+            ("probe/f1", "b/probe/f1", "zeroshot/rsa", "c/probe/f1", "c/zeroshot/rsa"),
+        ),
+    ):
+        with pytest.raises(AskedError) as caught:
+            experiment.ablate(HERE, parser.parse_args(words), Console())
+        assert caught.value.args == (headline,)
+
+
+def test_what_was_asked_of_a_target_that_is_left_out_is_not_asked():
+    left = judged_on(ELSEWHERE, "synthetic", {"a": "synthetic:seed=9"})
+    assert left.headline == ("a/probe/f1", "probe/f1", "zeroshot/rsa")
+    assert (left.targets, left.gaps, left.clouds) == ({"a": "synthetic:seed=9"}, {}, None)
+    kept = judged_on(ELSEWHERE, "synthetic", {"b": "synthetic:seed=8"})
+    assert kept.headline == ELSEWHERE.headline[1:]
+    assert (kept.gaps, kept.clouds) == (ELSEWHERE.gaps, "b")
+    with pytest.raises(ConfigError, match="without a nothing is left that toy asks"):
+        judged_on(replace(ELSEWHERE, headline=("a/probe/f1",)), "synthetic", {"b": "synthetic:seed=8"})
 
 
 def checked(*tasks, data=SMALL, **targets):
@@ -81,9 +159,23 @@ def test_two_tasks_of_one_name_are_refused():
         checked("diagnosis", "diagnosis:min_positives=9")
 
 
-def test_a_target_that_is_not_there_is_told():
-    with pytest.raises(DataError, match="no such path"):
-        checked("diagnosis", other="/nowhere/at/all")
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ("/nowhere/at/all", "--target other=/nowhere/at/all: no such path"),
+        ("syntetic", r"unknown dataset 'syntetic' \(in --target other; there is no such path"),
+        ("synthetic:patients", "--target other=synthetic:patients: 'patients' is no key=value"),
+        ("synthetic:patient=3", "--target other=synthetic.*Did you mean 'patients'"),
+        ("ptbxl", r"--target other=ptbxl: give ptbxl:root="),
+        ("s3://no-such/place", "--target other=s3://no-such/place: there is no"),
+        ("{tmp_path}", "--target other=.*: is empty.*--target other=NAME:root="),
+    ],
+)
+def test_what_is_wrong_with_a_targets_data_is_said_of_the_target(other, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(Store, "exists", lambda *_: False)
+    with pytest.raises((ConfigError, DataError), match=said) as caught:
+        checked("diagnosis", other=other.format(tmp_path=tmp_path))
+    assert "--data" not in str(caught.value)
 
 
 ABLATION = Ablation(
@@ -149,12 +241,17 @@ def trained(tmp_path, monkeypatch, capsys):
 def test_a_run_is_judged_on_targets_beside_its_own_corpus(trained, capsys):
     command = ["evaluate", trained, "--data", SMALL, "--tasks", "probe_age"]
     assert main([*command, "--target", f"other={OTHER}", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    out, told = capsys.readouterr()
+    assert told.startswith("Leakage: none found: pretraining saw 0 patients; the other 40 were held out")
+    assert "(synthetic, other)" in told
+    found = json.loads(out)
     assert found["probe_age/n_test"] == 4
     assert found["other/probe_age/n_test"] == 5
     assert found["probe_age/mae"] != found["other/probe_age/mae"]
     assert main([*command, "--target", f"other={OTHER}"]) == 0
-    assert "other/probe_age/mae" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.startswith("Leakage: none found")
+    assert "other/probe_age/mae" in out
     assert (
         main(
             [
@@ -183,3 +280,32 @@ def test_targets_stand_beside_the_corpus_of_pretraining():
         ConfigError, match=r"--data x \(fedcba98\) is not what the run was pretrained on \(01234567\)"
     ):
         _require_home(run, "x", "fedcba9876543210")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """(the shards of SMALL, their fingerprint), and those of the same people with another record each."""
+    made = [tmp_path / name for name in ("own", "again")]
+    marks = [
+        ingest_local(find(data, 100).build(), str(at)).fingerprint
+        for data, at in zip((SMALL, SMALL.replace("patient=1", "patient=2")), made, strict=True)
+    ]
+    return str(made[0]), str(made[1]), marks[0]
+
+
+def test_people_of_pretraining_among_those_that_are_judged_are_told_by_evaluate_too(folders):
+    own, again, mark = folders
+    run = override(Run(data=mark), {})
+    assert _leakage(run, "x", own, {}, ()).startswith("none found: pretraining saw 32 patients")
+    assert _leakage(run, "x", own, {"more": again}, ()).startswith("FOUND: ")
+    untrained = _leakage(override(run, {"method": "random"}), "x", own, {"more": again}, ())
+    assert untrained.startswith("none found: pretraining saw 0 patients"), (
+        "nobody was seen by initial weights"
+    )
+
+
+def test_evaluate_says_where_leakage_cannot_be_looked_for(folders):
+    own, _, mark = folders
+    told = _leakage(override(Run(data="0123456789abcdef"), {}), "/some/data", own, {}, ())
+    assert told.startswith(f"NOT CHECKED: --data /some/data ({mark[:8]}) is not what the run was pretrained")
+    assert "01234567" in told

@@ -12,7 +12,7 @@ from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.errors import DataError
 from clef_ray.evaluate import associations as module
 from clef_ray.evaluate.associations import associations, jaccard_distances, permuted
-from clef_ray.evaluate.bootstrap import patient_weights
+from clef_ray.evaluate.bootstrap import sample_and_resamples
 from clef_ray.evaluate.risks import computable, risks
 
 CLASSES = Synthetic.label_sets["diagnosis"]
@@ -65,7 +65,7 @@ def test_a_resample_repeats_patients_with_all_their_records(table, found):
     rows = looked_at(table)
     risk_N = risks("age", table)[0][rows.index]
     has_N = np.array(["NORM" in names for names in rows["label_diagnosis"]])
-    times_BN = patient_weights(rows["patient"].to_numpy(str), 20, 0).astype(int)
+    times_BN = sample_and_resamples(rows["patient"].to_numpy(str), 20, 0)[1:].astype(int)
     again = [roc_auc_score(np.repeat(has_N, t), np.repeat(risk_N, t)) for t in times_BN]
     np.testing.assert_allclose(row(found, "age", "auroc", "NORM").estimate.replicates, again, atol=1e-12)
 

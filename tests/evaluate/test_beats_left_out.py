@@ -111,7 +111,7 @@ def test_a_perfect_answer_is_1_and_costs_nothing(told):
         assert value(result, name) == 1
     for name in ("official", "revised", "strict"):
         assert value(result, f"loss_{name}") == 0
-    assert result.extras["cpsc2020_beats/recordings"] == 10
+    assert result.extras["cpsc2020_beats/n_patients"] == 10
     assert result.extras["cpsc2020_beats/n_test"] == len(table)
     assert result.extras["cpsc2020_beats/c"] == 0.5
     assert result.notes.count("a note") == 1
@@ -206,7 +206,7 @@ def test_what_pretraining_saw_is_not_judged(told):
     table = recordings(ten())
     result = judge(table, truth_of(table), home=None)
     assert [set(p.patient_N[p.rows.test]) for p in told.problems] == [{"A01"}, {"A07"}]
-    assert result.extras["cpsc2020_beats/recordings"] == 2
+    assert result.extras["cpsc2020_beats/n_patients"] == 2
 
 
 def test_choosing_between_configurations_leaves_the_test_folds_alone(told):

@@ -29,7 +29,7 @@ def judge(table, dataset="synthetic_holter", noise=0.0, **options):
 def test_all_ten_are_judged_and_perfect_features_are_answered_perfectly(windows):
     found = judge(windows, mode="knn")
     assert found.skipped is None
-    assert found.extras["cpsc2020_beats/knn/recordings"] == 10
+    assert found.extras["cpsc2020_beats/knn/n_patients"] == 10
     assert found.extras["cpsc2020_beats/knn/n_test"] == len(windows) == 10 * 18
     assert found.estimates["cpsc2020_beats/knn/f1"].value == 1
     assert found.estimates["cpsc2020_beats/knn/loss_strict"].value == 0

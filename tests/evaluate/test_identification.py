@@ -149,7 +149,11 @@ def test_test_patients_are_told_apart_by_the_ends_of_their_first_record():
     direction = np.random.default_rng(0).normal(size=(400, 8))
     trainable = Ends(lambda rows, span: direction[rows])
     result = judged(table, trainable)
-    assert result.extras == {"identification/persons": 20, "identification/chance": 1 / 20}
+    assert result.extras == {
+        "identification/persons": 20,
+        "identification/n_patients": 20,
+        "identification/chance": 1 / 20,
+    }
     assert {name: e.value for name, e in result.estimates.items()} == {
         "identification/accuracy": 1,
         "identification/accuracy_top5": 1,
@@ -173,6 +177,16 @@ def test_the_records_are_the_first_two_of_test_patients_that_have_two():
     assert set(table.fold[known]) == {10}
     np.testing.assert_array_equal(known % 2, 0)
     np.testing.assert_array_equal(asked, known + 1)
+
+
+def test_on_another_corpus_all_are_asked_about_but_those_kept_for_choosing():
+    """Nothing is fitted there: the official validation fold is 9."""
+    table, seen = people(200), []
+    trainable = Ends(lambda rows, span: (seen.append(rows), np.eye(200)[rows])[1])
+    elsewhere = material(np.empty((200, 1)), table, trainable=trainable, home=SimpleNamespace())
+    result = run_task(Identification(), elsewhere)
+    assert result.extras["identification/n_patients"] == 180
+    assert set(table.fold[seen[0]]) == set(range(1, 11)) - {9}
 
 
 def test_intervals_resample_the_persons_asked_about():
@@ -203,8 +217,8 @@ def test_more_persons_than_can_be_compared_are_drawn(monkeypatch):
     [
         ({}, None, 200, "here are only features"),
         ({}, 9.9, 200, "halves of 5 s need 10 s; the encoder is given 9.9 s"),
-        ({"across": "records"}, 4.0, 200, "test patients have two records"),
-        ({}, 10.0, 190, "19 test patients have a record; 20 are needed"),
+        ({"across": "records"}, 4.0, 200, "of the judged patients have two records"),
+        ({}, 10.0, 190, "19 of the judged patients have a record; 20 are needed"),
     ],
 )
 def test_what_is_lacking_is_said(options, window, count, reason):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clef_ray.evaluate.bootstrap import patient_weights
+from clef_ray.evaluate.bootstrap import sample_and_resamples
 from clef_ray.evaluate.kernels import (
     BANDWIDTHS,
     centred,
@@ -29,7 +29,7 @@ def ones(count):
 
 
 def draws(count, n_boot=3, seed=0):
-    return patient_weights(np.arange(count).astype(str), n_boot, seed)
+    return sample_and_resamples(np.arange(count).astype(str), n_boot, seed)[1:]
 
 
 def of_repeated_people(m, weights):

@@ -44,7 +44,7 @@ def test_metrics_carry_the_tasks_prefix(cohort):
     names |= {"rsa_partial", "rsa_beyond"}
     assert set(zeroshot.estimates) == {f"zeroshot/{name}" for name in names}
     assert set(zeroshot.extras) == {
-        f"zeroshot/{name}" for name in ("coverage", "n_test", "n_patients", "rsa_p")
+        f"zeroshot/{name}" for name in ("coverage", "observed", "n_test", "n_patients", "rsa_p")
     }
 
 

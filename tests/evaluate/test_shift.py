@@ -93,7 +93,13 @@ def test_a_shifted_corpus_is_far_and_home_is_not():
     far = run_task(QUICK, corpus(300, 1, by=2, home=home))
     near = run_task(QUICK, corpus(300, 2, home=home))
     assert set(far.estimates) == {"shift/mmd2", "shift/coral", "shift/domain_auc"}
-    assert set(far.extras) == {"shift/mmd2_p", "shift/frechet", "shift/frechet_null", "shift/n_test"}
+    assert set(far.extras) == {
+        "shift/mmd2_p",
+        "shift/frechet",
+        "shift/frechet_null",
+        "shift/n_test",
+        "shift/n_patients",
+    }
     assert far.estimates["shift/mmd2"].low > 0.1
     assert far.estimates["shift/domain_auc"].low > 0.85
     assert far.extras["shift/mmd2_p"] == 1 / 20

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from clef_ray.evaluate.statistics import (
     LONG,
@@ -16,7 +16,6 @@ from clef_ray.evaluate.statistics import (
     patient_pairs,
     rank_covariance,
     weighted_auroc,
-    weighted_f1,
     weighted_spearman,
 )
 
@@ -55,9 +54,6 @@ def test_unit_weights_give_the_libraries_statistics():
     assert weighted_spearman(score, other, once)[0] == pytest.approx(
         spearmanr(score, other).statistic, abs=1e-12
     )
-    assert weighted_f1(score > 0.2, positive, once)[0] == pytest.approx(
-        f1_score(positive, score > 0.2), abs=1e-12
-    )
 
 
 @given(weighted_samples())
@@ -74,8 +70,6 @@ def test_integer_weights_are_repetitions(sample):
         )
     want = [explicit_auroc(x[again], positive[again]), explicit_auroc(x, positive)]
     np.testing.assert_allclose(weighted_auroc(x, positive, weights), want, atol=1e-12)
-    f1 = f1_score(positive[again], x[again] > 1, zero_division=0) if positive[again].any() else np.nan
-    np.testing.assert_allclose(weighted_f1(x > 1, positive, weights)[0], f1, atol=1e-12)
 
 
 def test_auroc_of_many_weightings_does_not_depend_on_the_chunk():

@@ -192,14 +192,24 @@ def test_partial_correlation_is_undefined_where_nothing_but_age_and_sex_is_known
     assert any(note.startswith("rsa_beyond: undefined, age and sex determine") for note in result.notes)
 
 
-@pytest.mark.parametrize("kind", ["unknown", "partly unknown", "constant", "age", "age in months"])
-def test_a_control_that_says_nothing_new_changes_nothing(scored, kind):
+@pytest.mark.parametrize("kind", ["unknown", "partly unknown"])
+def test_without_its_control_nothing_is_said_to_be_beyond(scored, kind):
     table, risk, control = scored
-    age = table.age.to_numpy()
     first_test_record = int(np.argmax(table.fold == 10))
+    unknown = np.arange(len(table)) == first_test_record if kind == "partly unknown" else True
+    z = on_half_circle(risk + np.random.default_rng(0).normal(size=len(risk)))
+    column = np.where(unknown, np.nan, control)
+    result = zero_shot(z, risk, table, age_sex_risk_N=column, permutations=1, n_boot=20)
+    assert np.isnan(result.estimates["rsa_beyond"].value)
+    assert np.isfinite(result.estimates["rsa_partial"].value)
+    assert any("do not give the score of all records" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("kind", ["constant", "age", "age in months"])
+def test_a_control_that_says_nothing_new_changes_nothing(scored, kind):
+    table, risk, _ = scored
+    age = table.age.to_numpy()
     column = {
-        "unknown": np.full(len(table), np.nan),
-        "partly unknown": np.where(np.arange(len(table)) == first_test_record, np.nan, control),
         "constant": np.full(len(table), 0.1),
         "age": age,
         "age in months": 12 * age + 0.1,
@@ -246,7 +256,13 @@ def test_too_few_patients_and_constant_risk_are_skipped_with_the_reason(table):
     assert not result.estimates
     assert result.skipped == "10 test patients have a known risk, age and sex; 20 are needed"
     assert "same risk" in zero_shot(z, np.full(400, 7.0), table).skipped
-    assert "0 training" in zero_shot(z, np.where(table.fold == 10, risk, np.nan), table).skipped
+    untaught = zero_shot(z, np.where(table.fold == 10, risk, np.nan), table)
+    assert untaught.notes[0].startswith("no readout and no axis: 0 training patients have")
+    whole = zero_shot(z, risk, table)
+    assert set(whole.estimates) - set(untaught.estimates) == {
+        f"{name}{control}" for name in ("readout", "axis") for control in ("", "_age", "_permuted")
+    }
+    assert untaught.estimates["rsa"].value == whole.estimates["rsa"].value
 
 
 def test_a_collapsed_embedding_is_undefined_not_noise(table):
@@ -318,8 +334,10 @@ def test_another_corpus_is_judged_by_what_home_taught(two):
     assert result.extras["zeroshot/n_test"] == judged.sum()
     assert result.extras["zeroshot/coverage"] == 1
     assert result.extras["zeroshot/n_source"] == train.sum()
-    assert result.notes[0] == f"readout and axis: from {train.sum()} training records of far"
-    assert result.notes[1] == "score2: at their centre, because no judged record has them: sbp, hdl"
+    assert result.notes[1] == f"readout and axis: from {train.sum()} training records of far"
+    centred = "where a field is unknown it stands at its centre: sbp known in 0%, hdl known in 0%"
+    assert result.notes[0] == f"score2: {centred}"
+    assert result.extras["zeroshot/observed"] == pytest.approx(4 / 6)
 
 
 def test_rsa_of_another_corpus_is_its_own(two):
@@ -363,7 +381,8 @@ def test_at_home_the_task_is_the_function(two):
     risk, control = risks("score2", home)
     want = zero_shot(z, risk, home, age_sex_risk_N=control, permutations=9, n_boot=20)
     result = run_task(QUICK, material(z, home))
-    assert result.extras == {f"zeroshot/{name}": value for name, value in want.extras.items()}
+    told = {**want.extras, "observed": 1.0}
+    assert result.extras == {f"zeroshot/{name}": value for name, value in told.items()}
     assert result.notes == want.notes
     for name, estimate in want.estimates.items():
         np.testing.assert_array_equal(result.estimates[f"zeroshot/{name}"].replicates, estimate.replicates)

@@ -17,7 +17,7 @@ from clef_ray.cli import Parser
 from clef_ray.cli.data import find
 from clef_ray.cli.dryrun import unasked
 from clef_ray.cli.experiment import main
-from clef_ray.cli.launch import smoke_data
+from clef_ray.cli.launch import smoke_data, smoke_targets
 from clef_ray.cli.options import add_options, settings_of, targets_of
 from clef_ray.config import flatten, spec, to_dict
 from clef_ray.datasets import COVARIATES
@@ -307,6 +307,26 @@ def test_a_smoke_run_has_a_step_for_the_largest_batch_that_is_asked_for():
 
     assert cohort("clef-128") == "synthetic:patients=250,records_per_patient=1"
     assert cohort("clef-256") == "synthetic:patients=384,records_per_patient=1"
+
+
+@pytest.mark.parametrize(("batch", "patients"), [(128, 250), (256, 384)])
+def test_a_smoke_runs_targets_have_no_more_people_than_its_cohort(batch, patients):
+    ablation, _ = load("leakage")
+    runs = [
+        t.run for t in plan(ablation, "", arms=["random"], settings={"optimiser.batch": str(batch)}).trials
+    ]
+    own = "synthetic:patients=9000,seed=2"
+    targets = {
+        **ablation.targets,
+        "copy": own,
+        "few": "synthetic:patients=40",
+        "holter": "synthetic_holter:seconds=5",
+    }
+    declared = {**targets, "copy": ablation.targets["copy"]}
+    assert smoke_targets(targets, declared, runs) == {
+        **targets,
+        "others": f"synthetic:patients={patients},seed=9,records_per_patient=3",
+    }
 
 
 def test_the_dry_run_lists_what_does_not_run_and_how_to_run_it(declared):

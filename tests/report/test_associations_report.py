@@ -43,17 +43,18 @@ def found():
 def test_the_answer_counts_marked_classes_and_names_the_one_that_is_known_best(found):
     told = report.answer(found)
     assert "score2 2 of 2, age 0 of 1, score2 permuted 0 of 1" in told
-    assert "knows most about NORM (rhythm): AUROC 0.200 [0.100 to 0.300]*, 500 of 1000 patients" in told
+    assert "knows most about NORM (rhythm): AUROC 0.200 [0.100 to 0.300]°, 500 of 1000 patients" in told
 
 
 @pytest.mark.parametrize(
     ("statistic", "low", "high", "marked"),
     [("auroc", 0.51, 0.6, True), ("auroc", 0.5, 0.6, False), ("auroc", 0.4, 0.49, True), ("rsa", 0.1, 0.2, True), ("spearman", -0.1, 0.1, False)],
 )  # fmt: skip
-def test_a_star_stands_where_the_interval_excludes_the_null(statistic, low, high, marked):
+def test_a_mark_stands_where_the_interval_excludes_the_null(statistic, low, high, marked):
     a = made("s", statistic, "x", "", (low + high) / 2, low, high)
     assert a.marked == marked
-    assert report.estimate_text(a).endswith("*") == marked
+    assert report.estimate_text(a).endswith("°") == marked
+    assert "*" not in report.estimate_text(a) + report.READING, "a star has survived a correction"
 
 
 def test_a_filled_dot_is_a_marked_class_and_its_area_the_distance_from_chance(found):
@@ -97,7 +98,7 @@ def test_the_folder_holds_everything_and_the_page_needs_nothing_else(found, tmp_
     assert len(lines) == len(found.rows)
     assert lines[3]["value"] == ""
     text = (tmp_path / "report.md").read_text()
-    for name in ("auroc_rhythm.png", "- rhythm: a note", "| sbp | 0.400 [0.300 to 0.500]* | – | – |"):
+    for name in ("auroc_rhythm.png", "- rhythm: a note", "| sbp | 0.400 [0.300 to 0.500]° | – | – |"):
         assert name in text
 
 

@@ -10,8 +10,10 @@ import pytest
 from ablation_outcomes import toy
 
 from clef_ray.ablation import Outcome, plan
+from clef_ray.config import task_spec
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.evaluate.features import Features, stored_features
+from clef_ray.evaluate.inputs import SELECTION
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.registry import TASKS
 from clef_ray.report._style import png, svg, svg_file
@@ -86,7 +88,9 @@ def test_embeddings_that_are_turned_are_alike_and_strangers_are_not():
 @pytest.fixture
 def judged(tmp_path, monkeypatch):
     """A plan of two arms, one of whose runs has kept its embeddings of the target, written as an evaluation writes them."""
-    made = plan(replace(toy(), clouds="others"), "abc", seeds=1).on("abc", targets={"others": "def"})
+    made = plan(replace(toy(), clouds="others", targets={"others": "/data/others"}), "abc", seeds=1).on(
+        "abc", targets={"others": "def"}
+    )
     table = Synthetic(patients=PEOPLE, records_per_patient=2).table()
     facts = {
         "fingerprint": "def",
@@ -115,7 +119,10 @@ def judged(tmp_path, monkeypatch):
 
 def test_the_corpus_that_is_asked_for_is_drawn_from_what_the_runs_have_kept(judged):
     made, outcomes, storage, table = judged
-    drawn = clouds(made, outcomes, storage, {"target others": "/shards"})
+    drawn, lacking = clouds(made, outcomes, storage, {"target others": "/shards"})
+    n = len(made.trials)
+    assert lacking.startswith(f"{n - 1} of {n} runs have not kept their embeddings of others")
+    assert clouds(made, outcomes[:1], storage, {"target others": "/shards"})[1] == ""
     arm = made.trials[0].arm.name
     assert [axes.get_title() for axes in drawn[0].figure.axes][:1] == [arm]
     people = table[table.fold != 9].patient.nunique()
@@ -134,14 +141,46 @@ def test_embeddings_are_those_of_this_corpus_and_lead(judged):
     assert kept[1:] == [None, None]
 
 
-def test_nothing_is_drawn_unasked_or_without_its_corpus(judged):
+def test_the_patients_for_choosing_are_drawn_where_they_are_judged(judged):
+    made, outcomes, storage, table = judged
+    choosing = replace(made, split="selection")
+    drawn, _ = clouds(choosing, outcomes, storage, {"target others": "/shards"})
+    people = table[SELECTION.rows(table).test].patient.nunique()
+    assert people < table[table.fold != 9].patient.nunique()
+    assert f"n = {people} patients" in drawn[0].caption
+
+
+def test_the_lead_is_the_one_that_the_tasks_look_at(judged):
+    """Only lead I was kept; a plan that asks of lead II first has nothing to draw."""
     made, outcomes, storage, _ = judged
     there = {"target others": "/shards"}
-    assert clouds(replace(made, ablation=replace(made.ablation, clouds=None)), outcomes, storage, there) == []
-    assert clouds(replace(made, targets=()), outcomes, storage, there) == []
-    assert clouds(replace(made, targets=(("others", "another"),)), outcomes, storage, there) == []
+    of_ii = replace(made, tasks=(task_spec("diagnosis:lead=II"), task_spec("diagnosis")))
+    drawn, lacking = clouds(of_ii, outcomes[:1], storage, there)
+    assert (drawn, lacking[:10]) == ([], "1 of 1 run")
+    no_v5 = replace(made, tasks=(task_spec("diagnosis:lead=V5"), task_spec("diagnosis:lead=any")))
+    assert clouds(no_v5, outcomes[:1], storage, there)[0], "the corpus has no V5, so nobody looked at it"
+
+
+def test_nothing_is_drawn_unasked_or_without_its_corpus_and_the_reason_is_given(judged):
+    made, outcomes, storage, _ = judged
+    there = {"target others": "/shards"}
+    unasked = replace(made, ablation=replace(made.ablation, clouds=None))
+    assert clouds(unasked, outcomes, storage, there) == ([], "")
+    not_drawn = "The embeddings are not drawn: "
+    assert clouds(replace(made, targets=()), outcomes, storage, there) == (
+        [],
+        f"{not_drawn}nobody was judged on others.",
+    )
+    another = replace(made, targets=(("others", "another"),))
+    assert clouds(another, outcomes, storage, there) == (
+        [],
+        f"{not_drawn}where their corpus was there is another one by now.",
+    )
 
 
 def test_a_corpus_that_is_gone_is_not_drawn(tmp_path):
     made = plan(replace(toy(), clouds=""), "abc", seeds=1)
-    assert clouds(made, [], str(tmp_path), {"data": str(tmp_path)}) == []
+    assert clouds(made, [], str(tmp_path), {"data": str(tmp_path)}) == (
+        [],
+        "The embeddings are not drawn: their corpus is no longer where it was.",
+    )

@@ -1,14 +1,16 @@
 import csv
 import io
+import itertools
 import math
 import shlex
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from ablation_outcomes import LUCK, VALUES, complete, estimate, outcomes, toy, toy_plan
+from ablation_outcomes import LINEAGE, LUCK, VALUES, complete, estimate, outcomes, toy, toy_plan
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy import stats
 
 from clef_ray.ablation import Arm, Outcome, plan
@@ -16,7 +18,11 @@ from clef_ray.cli import Parser
 from clef_ray.cli.options import add_options
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.report.comparison import Comparison, compare
+from clef_ray.report.html import page
+from clef_ray.report.paper import latex, markdown
+from clef_ray.report.record import Report
 from clef_ray.report.rows import Difference, Interval
+from clef_ray.report.terminal import print_comparison
 
 T_2 = 4.302652729749464  # 97.5 % point of Student's t with 2 degrees of freedom, from a printed table
 
@@ -397,6 +403,32 @@ def test_the_larger_budget_keeps_what_the_user_asked_for_and_is_never_smaller(da
     assert compare(made, [], options=options).larger == f"python experiments/toy.py {command}"
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", "holter=synthetic_holter:seconds=10,per_record=300"),
+        (
+            "--target shifted=/data/cinc2017 --target holter=cpsc2020:root=/x,seconds=5",
+            "holter=cpsc2020:root=/x,seconds=5 shifted=/data/cinc2017",
+        ),
+        (
+            "--target=holter=synthetic_holter:noise=2,seconds=5,per_record=400",
+            "holter=synthetic_holter:seconds=10,per_record=400,noise=2",
+        ),
+        ("--target holter=synthetic:patients=9", "holter=synthetic:patients=9"),
+        ("--target holter=", "holter="),
+    ],
+)
+def test_the_larger_budget_keeps_every_further_corpus_that_the_user_gave(given, expected):
+    """Made-up ones of one kind grow; whatever else the user gave stands."""
+    proposed = "--target holter=synthetic_holter:seconds=10,per_record=300 --seeds 5"
+    made = toy_plan(larger=proposed)
+    words = shlex.split(compare(made, [], options=given).larger)
+    targets = [word for before, word in itertools.pairwise(words) if before == "--target"]
+    assert targets == expected.split()
+    assert words[words.index("--seeds") + 1] == "5"
+
+
 def test_without_a_larger_budget_there_is_no_command():
     assert compare(replace(toy_plan(larger=""), data_name="ptbxl"), []).larger == ""
     assert compare(plan(toy(larger=""), "d", arms=["random"]), []).larger == ""
@@ -428,3 +460,77 @@ def test_the_larger_budget_is_for_the_arms_that_were_chosen(arms, chosen):
     assert {t.arm.name for t in plan(toy(more=ASKED_FOR), "d", arms=read.arms).trials} == {
         t.arm.name for t in made.trials
     }
+
+
+def test_seeds_that_tie_bring_no_mark_and_the_report_says_so(made):
+    """Two and more seeds with one and the same difference: their spread is not known, so there is neither p nor star."""
+    tied = {**VALUES, "clef-1": [value + 0.025 for value in VALUES["clef-31"]]}
+    compared = compare(made, outcomes(made, tied))
+    found = _cell(compared, "clef-1").difference
+    assert (found.n, found.seeds, found.p_seeds, found.p, found.mark) == (3, None, None, None, "")
+    assert any("In 2 differences all seeds give one and the same value" in c for c in compared.caveats)
+    assert not any("one and the same" in c for c in compare(made, outcomes(made, VALUES)).caveats)
+
+
+GAPS = {"gap/a": ("probe/auroc", "far/probe/auroc"), "gap/b": ("far/probe/auroc", "probe/auroc")}
+
+#: Of one mean, clearly above 0 over the patients; the second is not clear over the seeds.
+GAPPED = {"clef-31": (0.08, 0.09, 0.1), "clef-1": (-0.06, 0.09, 0.24)}
+
+
+def gapped(headline, values=GAPPED):
+    """Arms whose `gap/a` is given, seed by seed; all have the values of `probe/auroc`."""
+    made = toy_plan(headline=headline, targets={"far": "synthetic"}, gaps=GAPS)
+    found = []
+    for o in outcomes(made, VALUES):
+        more = {}
+        if o.trial.arm.name in values:
+            more["gap/a"] = estimate(values[o.trial.arm.name][o.trial.seed])
+        found.append(replace(o, results={**o.results, "gaps": TaskResult(more)}))
+    return made, found
+
+
+def test_a_gap_is_asked_against_zero_with_both_intervals():
+    compared = compare(*gapped(("gap/a", "probe/auroc")))
+    low, high = stats.t.interval(0.95, 2, 0.09, 0.01 / 3**0.5)
+    assert compared.answer.startswith("gap/a: clef-1 +0.090 (seeds −0.")
+    told = f"clef-31 +0.090 (seeds {low:.3f} to {high:.3f}, patients 0.043 to 0.138)"
+    assert told in compared.answer
+    assert compared.answer.endswith("; both 95 % intervals exclude 0 of clef-31 ▲.")
+    assert compared.answer.count("gap/") == 1
+
+
+def test_more_of_a_gap_is_not_better_so_no_control_needs_to_be_below():
+    """random is not below clef-31 in the gap."""
+    every = GAPPED | {"random": (0.08, 0.1, 0.09)}
+    assert not any(c.startswith("Not shown") for c in compare(*gapped(("gap/a",), every)).caveats)
+    made = toy_plan()
+    level = dict.fromkeys(VALUES, (0.8, 0.82, 0.81))
+    assert any(c.startswith("Not shown") for c in compare(made, outcomes(made, level)).caveats)
+
+
+def test_a_gap_behind_the_first_metric_is_answered_too():
+    answer = compare(*gapped(("probe/auroc", "gap/a", "gap/b"))).answer
+    assert answer.startswith("probe/auroc changes with")
+    assert "gap/a: clef-1 +0.090" in answer
+    assert answer.endswith(" No answer yet: no arm has gap/b.")
+
+
+def test_every_table_has_both_intervals_of_a_gap():
+    made, found = gapped(("gap/a", "probe/auroc"))
+    compared = compare(made, found)
+    console = Console(width=100, record=True, file=io.StringIO())
+    print_comparison(compared, console)
+    told = LINEAGE | {"finished": "2026-01-02 03:04 UTC"}
+    terminal = console.export_text()
+    for text in (
+        terminal,
+        markdown(compared),
+        latex(compared),
+        page(Report(made, found, told), compared, []),
+    ):
+        tables = " ".join(text.replace(compared.answer, "").split())
+        assert "0.043 to 0.138" in tables
+        assert "resampled by itself" in tables
+    assert max(len(line) for line in terminal.splitlines()) <= 100
+    assert "resampled by itself" not in markdown(compare(toy_plan(), outcomes(toy_plan(), VALUES)))

@@ -95,7 +95,7 @@ def test_the_answer_ends_with_what_was_won_over_the_default(tmp_path):
             replace(WON, low=-0.01, mark=""),
             "+0.012 ± 0.016 against the default (undetermined: not both intervals exclude 0).",
         ),
-        (replace(WON, low=None, high=None, mark=""), "+0.012 against the default (one seed, no interval)."),
+        (replace(WON, low=None, high=None, mark=""), "+0.012 against the default (no interval over seeds)."),
         (
             replace(WON, value=-0.012, low=-0.022, high=-0.002, mark="▼"),
             "−0.012 ± 0.010 against the default ▼.",

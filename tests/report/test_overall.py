@@ -63,6 +63,26 @@ def test_the_average_and_the_chance_are_those_of_the_values(compared):
     assert by_arm["clef-1"].above.value == pytest.approx(np.mean(wins))
 
 
+def test_what_else_an_embedding_holds_is_no_task():
+    more = TASKS | {"probe_sex/auroc": 0.1, "far/probe_sex/auroc": 0.1, "probe_age/auroc": 0.1}
+    made = toy_plan(headline=("probe/auroc",))
+    (found,) = compare(made, [told(o, more) for o in outcomes(made, VALUES)]).overall
+    assert found.metrics == tuple(sorted(TASKS))
+
+
+def test_a_corpus_that_leaks_is_not_averaged():
+    """`copy` stands on the leaky side of a gap only; `far` on both; a gap itself is no task."""
+    gaps = {
+        "gap/a": ("copy/probe/auroc", "far/probe/auroc"),
+        "gap/auroc": ("far/probe/auroc", "probe/auroc"),
+    }
+    targets = {"far": "synthetic", "copy": "synthetic:seed=9"}
+    made = toy_plan(headline=("probe/auroc",), targets=targets, gaps=gaps)
+    more = TASKS | {"copy/probe/auroc": 0.1, "copy/superclass/auroc": 0.1, "gap/auroc": 0.1}
+    (found,) = compare(made, [told(o, more) for o in outcomes(made, VALUES)]).overall
+    assert found.metrics == tuple(sorted(TASKS))
+
+
 def test_two_tasks_are_read_one_by_one(made):
     two = {name: TASKS[name] for name in list(TASKS)[:2]}
     assert compare(made, [told(o, two) for o in outcomes(made, VALUES)]).overall == ()
@@ -144,3 +164,12 @@ def test_the_power_note_stands_where_nothing_is_marked(made):
     print_comparison(compared, console)
     for text in (console.export_text(), markdown(compared), html(made, results, compared)):
         assert "Nothing is marked. The largest difference in probe/auroc" in " ".join(text.split())
+
+
+def test_a_gap_is_told_with_its_own_number_of_patients():
+    made = toy_plan(headline=("gap/auroc", "probe/auroc"))
+    extras = {"gap/n_patients/auroc": 20.0, "gap/n_patients/rsa": 90.0, "probe/n_patients": 31.0}
+    results = [told(o, TASKS | {"gap/auroc": 0.0}, **extras) for o in outcomes(made, VALUES)]
+    assert (
+        compare(made, results).judged == "Judged on n = 20 patients (gap/auroc); 31 patients (probe/auroc)."
+    )

@@ -31,9 +31,9 @@ def drawn(scene):
     return pictures(made, scene.outcomes, scene.comparison)
 
 
-def _with(values, prefix="", curve=None):
+def _with(values, prefix="", curve=None, **changes):
     """The outcomes of one arm of the toy plan and seed 0, with these estimates too."""
-    made = toy_plan(seeds=(0,))
+    made = toy_plan(seeds=(0,), **changes)
     trial = next(t for t in made.trials if t.arm.name == "clef-31")
     estimates = {
         name: Estimate(v, v - 0.1, v + 0.2, np.array([v - 0.1, v, v + 0.2])) for name, v in values.items()
@@ -112,6 +112,15 @@ def test_shots_are_joined_and_all_patients_stand_apart():
     assert np.isnan(y[2])
     np.testing.assert_allclose(y[[0, 1, 3]], [0.6, 0.8, 0.9])
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "10", "all"]
+
+
+@pytest.mark.parametrize("headline", ["probe/lead_any/f1", "probe/lead_any/1pct/f1"])
+def test_few_labels_draws_the_measure_that_the_headline_holds(headline):
+    values = {f"{share}{measure}": 0.6 for share in ("", "1pct/", "25pct/") for measure in ("auroc", "f1")}
+    (drawing,) = few_labels.few_labels(_with(values, "probe/lead_any", headline=("probe/auroc", headline)))
+    assert drawing.title == "probe/lead_any/f1 over the share of labels"
+    (other,) = few_labels.few_labels(_with(values, "probe/lead_any", headline=("elsewhere/f1",)))
+    assert other.title == "probe/lead_any/auroc over the share of labels"
 
 
 def test_one_amount_is_no_curve():
@@ -281,3 +290,30 @@ def test_a_figure_of_its_own_keeps_the_colours_and_says_what_it_is(drawn):
     assert drawing.title in alone
     assert "#0072b2" in alone.lower()
     assert "#0072b2" not in svg(drawing).lower()
+
+
+def test_pictures_begin_with_what_the_headline_asks_of_the_corpus_it_asks():
+    made = toy_plan(headline=("far/geometry/drop", "probe/auroc")).on(
+        "d1a7a0000000000a", targets={"far": "f"}
+    )
+    names = ("far/geometry/drop", "far/probe/auroc", "geometry/drop", "probe/auroc", "shift/mmd2")
+    found = [
+        replace(o, results={"t": TaskResult(dict.fromkeys(names, Estimate(0.5, 0.4, 0.6, np.full(9, 0.5))))})
+        for o in outcomes(made, VALUES)
+    ]
+    assert Scene.of(made, found, compare(made, found)).metrics == [
+        "probe/auroc",
+        "far/geometry/drop",
+        "geometry/drop",
+        "shift/mmd2",
+        "far/probe/auroc",
+    ]
+
+
+def test_persons_of_a_further_corpus_are_all_but_those_kept_for_choosing():
+    made, found = tasks_report(seeds=1)
+    scene = Scene.of(made, found, compare(made, found))
+    assert scene.whom("identification/accuracy") == "the test patients"
+    assert scene.whom("far/identification/accuracy") == "patients who are not kept for choosing"
+    choosing = Scene.of(replace(made, split="selection"), found, compare(made, found))
+    assert choosing.whom("far/identification/accuracy") == "the patients for choosing"

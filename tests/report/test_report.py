@@ -218,6 +218,21 @@ def test_figures_are_pngs_of_a_readable_size(made, found):
         assert 500 <= height <= 3000
 
 
+def test_the_headlines_figures_say_their_seeds_intervals_and_patients(made, found):
+    told = curve(compare(made, found), "probe/auroc").caption
+    assert "Means over 2 to 3 seeds" in told
+    assert "bands: 95 % t intervals over seeds (not over patients)" in told
+    assert "Judged on n = 40 (probe/auroc)." in told
+    alone = [o for o in outcomes(made, VALUES) if o.trial.seed == 0]
+    assert curve(compare(made, alone), "probe/auroc").caption.startswith(
+        "One seed, so no interval over seeds."
+    )
+    runs = sum(o.state == "COMPLETE" for o in found)
+    lines = training_curves(found).caption
+    assert lines == f"Thick: mean over 2 to 3 seeds; thin: each run; no intervals. n = {runs} runs."
+    assert training_curves(alone).caption == "One seed: each line is a run; no intervals. n = 5 runs."
+
+
 def test_figures_draw_the_numbers(made, found):
     """Other values, another picture; the same values, the same picture."""
     moved = outcomes(made, {**VALUES, "clef-1": (0.5, 0.5, 0.5)})

@@ -69,7 +69,7 @@ def calibration_error(
 
 
 def recentred(statistic_B: Numbers) -> Numbers:
-    """The sample's own statistic, and the resamples' moved so that their mean is the sample's, none below 0.
+    """The sample's own statistic, and the resamples' moved so that their mean is the sample's, then cut off at 0.
 
     A resample holds the sample's chance twice, once from drawing the sample and once from drawing it again. A statistic that chance only
     adds to is larger in nearly all of them than in the sample, which their percentiles would then not even hold.

@@ -22,7 +22,7 @@ AT_ONCE = 16_000_000
 
 def answer(problem: Problem, task: Learnt, material: Material) -> Answer:
     """The nearest training records by cosine vote, or of values give their mean, weighted by similarity. Their number, one for all classes, is
-    the one with the best macro AUROC (values: mean absolute error) on validation, the fewest of equals. extras: `k`.
+    the best on validation (`_validation.py`), the fewest of equals. extras: `k`.
 
     A class's share of the votes is mixed with its share of the training records, which counts as one more neighbour, as near as the
     nearest: so its log odds are finite, and as near to the base rate as few votes deserve. Neighbours are training records only, so no

@@ -17,7 +17,7 @@ C_PATH = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 def answer(problem: Problem, task: Learnt, material: Material) -> Answer:
     """L2 logistic regression on standardised features: one per class, or of exclusive classes one softmax with a weight vector for each.
-    The strength, one for all classes, is the one with the best macro AUROC on validation. extras: `c`.
+    The strength, one for all classes, is the best on validation (`_validation.py`: macro AUROC; of exclusive classes macro F1). extras: `c`.
 
     A class without a positive, or without a negative, among the training records (of a small draw) gets the log odds of its share
     everywhere; the notes name it.
