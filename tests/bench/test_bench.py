@@ -254,7 +254,9 @@ def test_a_group_measures_its_own_figures_with_trials_of_the_length_asked_for(
     assert bench.run(group, quick=quick, as_json=False, seconds=seconds) == 0
     capsys.readouterr()
     assert [f for f, _ in asked] == (
-        ["ingest", "streaming", "training_step", "losses", "evaluation", "sweep"] if group == "all" else ["sweep"]
+        ["ingest", "streaming", "training_step", "losses", "evaluation", "sweep"]
+        if group == "all"
+        else ["sweep"]
     )
     assert asked[-1][1][0].seconds == expected
 
