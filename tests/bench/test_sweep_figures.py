@@ -17,7 +17,7 @@ from clef_ray.shards import ingest_local
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sweeps_figures_are_measured_on_real_sweeps():
     command = [sys.executable, "-m", "clef_ray", "bench", "sweep", "--quick", "--seconds", "0.5", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
