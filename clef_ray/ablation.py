@@ -4,29 +4,28 @@ An experiment file declares an `Ablation` as data; `plan` turns it into trials; 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from clef_ray.config import (
     EVALUATION_VERSION,
     Run,
     Spec,
     SplitName,
-    evaluation_fingerprint,
     fingerprint,
     flatten,
     split_identity,
     task_spec,
     to_dict,
 )
-from clef_ray.datasets import LEADS
 from clef_ray.errors import ConfigError
 from clef_ray.evaluate.inputs import OFFICIAL
+from clef_ray.evaluate.judging import Judging, prefixes
 from clef_ray.evaluate.run import TaskResult
-from clef_ray.registry import LOSSES, METHODS, SCORES, TASKS, unknown
-from clef_ray.settings import apply
+from clef_ray.registry import unknown
+from clef_ray.settings import apply, check_parts, options_of
 
 #: Minutes on two cores. The experiments share it, so that an arm that several of them have is trained once.
 EMBEDDED_BUDGET: Mapping[str, Any] = {
@@ -166,44 +165,6 @@ class Outcome:
         return merged
 
 
-class Asked(NamedTuple):
-    """One task on one corpus. key: what its metrics' names begin with; target: the corpus, empty for that of pretraining; file: where a run
-    keeps the result.
-    """
-
-    key: str
-    target: str
-    task: Spec
-    file: str
-
-
-@dataclass(frozen=True)
-class Judging:
-    """By what encoders are judged.
-
-    tasks: asked of every corpus; data: the fingerprint of the corpus of pretraining; targets: further corpora, (name, fingerprint) each; split:
-    whom they are judged on; gaps: as an ablation's.
-    """
-
-    tasks: tuple[Spec, ...]
-    data: str
-    targets: tuple[tuple[str, str], ...] = ()
-    split: SplitName = "official"
-    gaps: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-
-    def asked(self, run: Run) -> list[Asked]:
-        """Every question to the run's encoder: all tasks on its own corpus, then on each target."""
-        found = []
-        for target, data in (("", self.data), *self.targets):
-            for task in self.tasks:
-                prefix: str = task.build(TASKS).prefix
-                name = evaluation_fingerprint(run, task, data, self.split, self.data if target else "")
-                found.append(
-                    Asked(f"{target}/{prefix}" if target else prefix, target, task, f"evaluate/{name}.npz")
-                )
-        return found
-
-
 @dataclass(frozen=True)
 class Plan:
     """An ablation made concrete: its trials in order, its task Specs, the data's fingerprint.
@@ -309,16 +270,6 @@ def plan(
     return Plan(ablation, tuple(trials), tasks, data, smoke)
 
 
-def prefixes(tasks: Iterable[Spec]) -> list[str]:
-    """What the tasks' metrics begin with. ConfigError where two tasks are called alike."""
-    found: list[str] = [task.build(TASKS).prefix for task in tasks]
-    if twice := [prefix for prefix, count in Counter(found).items() if count > 1]:
-        raise ConfigError(
-            f"two tasks are called {twice[0]!r}: their metrics would overwrite each other; ask for one of them"
-        )
-    return found
-
-
 def _check_gaps(ablation: Ablation, asked: Sequence[str]) -> None:
     """ConfigError where a gap names a metric that none of the tasks can have on any of the corpora. asked: the tasks' prefixes."""
     keys = [*asked, *(f"{target}/{prefix}" for target in ablation.targets for prefix in asked)]
@@ -326,16 +277,6 @@ def _check_gaps(ablation: Ablation, asked: Sequence[str]) -> None:
         for metric in pair:
             if not any(metric.startswith(f"{key}/") for key in keys):
                 raise unknown("task", metric.rpartition("/")[0], keys, f"{ablation.name}, gap {gap}")
-
-
-def options_of(runs: Iterable[Run]) -> set[str]:
-    """The settings of the runs' losses and scores, which not every run has."""
-    parts = {
-        (head, part)
-        for run in map(Run.canonical, runs)
-        for head, part in (("loss", run.loss), ("score", run.score))
-    }
-    return {f"{head}.{option}" for head, part in parts if part for option, _ in part.options}
 
 
 def check(trial: Trial) -> None:
@@ -356,16 +297,3 @@ def check(trial: Trial) -> None:
             f"arm {trial.arm.name!r}: {wanted} negatives per anchor, but a batch of {run.optimiser.batch} holds {held}; "
             "raise optimiser.batch or loss.queue, or choose fewer"
         )
-
-
-def check_parts(run: Run) -> None:
-    """Build what is cheap to build: a value outside a component's range is told (ConfigError) before anything starts."""
-    run.method.build(METHODS)
-    if run.views.lead not in ("random", *LEADS):
-        raise unknown("lead", run.views.lead, ("random", *LEADS), "views.lead")
-    if run.loss is not None:
-        run.loss.build(LOSSES)
-    if run.score is not None:
-        run.score.build(SCORES)
-    if (leads := dict(run.encoder.options).get("in_leads", 1)) != 1:
-        raise ConfigError(f"encoder.in_leads: {leads} given; a view shows one lead, so it must be 1")

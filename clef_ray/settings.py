@@ -1,10 +1,12 @@
 """What a user's `--set` means to one arm: applied after the arm's own settings, and only where it means something."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clef_ray.config import Run, in_order, override, spec
-from clef_ray.registry import LOSSES, SCORES
+from clef_ray.datasets import LEADS
+from clef_ray.errors import ConfigError
+from clef_ray.registry import LOSSES, METHODS, SCORES, unknown
 
 
 def apply(run: Run, own: Mapping[str, Any], user: Mapping[str, Any], taken: set[str]) -> Run:
@@ -45,3 +47,26 @@ def _with_option(base: str, option: str, value: Any) -> str:
     default = dict(spec(SCORES, name).options)
     changed = ",".join(f"{key}={one}" for key, one in chosen.options if one != default[key])
     return f"{name}:{changed}" if changed else name
+
+
+def options_of(runs: Iterable[Run]) -> set[str]:
+    """The settings of the runs' losses and scores, which not every run has."""
+    parts = {
+        (head, part)
+        for run in map(Run.canonical, runs)
+        for head, part in (("loss", run.loss), ("score", run.score))
+    }
+    return {f"{head}.{option}" for head, part in parts if part for option, _ in part.options}
+
+
+def check_parts(run: Run) -> None:
+    """Build what is cheap to build: a value outside a component's range is told (ConfigError) before anything starts."""
+    run.method.build(METHODS)
+    if run.views.lead not in ("random", *LEADS):
+        raise unknown("lead", run.views.lead, ("random", *LEADS), "views.lead")
+    if run.loss is not None:
+        run.loss.build(LOSSES)
+    if run.score is not None:
+        run.score.build(SCORES)
+    if (leads := dict(run.encoder.options).get("in_leads", 1)) != 1:
+        raise ConfigError(f"encoder.in_leads: {leads} given; a view shows one lead, so it must be 1")

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clef_ray.ablation import Asked, Judging, Outcome, Trial
+from clef_ray.ablation import Outcome, Trial
 from clef_ray.augment import NoiseBank
 from clef_ray.config import Run, SplitName
 from clef_ray.distributed import Context, LocalContext
@@ -22,6 +22,7 @@ from clef_ray.evaluate.embedder import Embedder
 from clef_ray.evaluate.features import Features
 from clef_ray.evaluate.gaps import with_gaps
 from clef_ray.evaluate.inputs import SPLITS
+from clef_ray.evaluate.judging import Asked, Judging
 from clef_ray.evaluate.monitor import Monitor, Read, reader
 from clef_ray.evaluate.problem import Material
 from clef_ray.evaluate.run import TaskResult, run_task

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from clef_ray import trial
-from clef_ray.ablation import Arm, Judging, Trial
+from clef_ray.ablation import Arm, Trial
 from clef_ray.config import Run, override, task_spec
 from clef_ray.datasets import COVARIATES
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.errors import ConfigError, DataError
 from clef_ray.evaluate.features import FOLDER
+from clef_ray.evaluate.judging import Judging
 from clef_ray.evaluate.risks import risks
 from clef_ray.scores.score2 import Score2
 from clef_ray.shards import Corpus, Stored

@@ -89,11 +89,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 def _results(arguments: argparse.Namespace) -> "Mapping[str, TaskResult]":
     """What the run's store holds or gets of every task on the run's corpus and the targets."""
-    from clef_ray.ablation import Judging
     from clef_ray.cli.data import check_tasks, target
     from clef_ray.cli.options import targets_of
     from clef_ray.config import task_spec
     from clef_ray.evaluate.embedder import Embedder
+    from clef_ray.evaluate.judging import Judging
     from clef_ray.store import Store
     from clef_ray.trial import evaluate as evaluate_run
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from clef_ray.ablation import prefixes
 from clef_ray.config import Spec, fingerprint
 from clef_ray.errors import ConfigError, DataError
+from clef_ray.evaluate.judging import prefixes
 from clef_ray.evaluate.problem import Facts, require_answerable
 from clef_ray.registry import DATASETS, TASKS, unknown
 from clef_ray.shards import Manifest

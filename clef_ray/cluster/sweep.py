@@ -16,7 +16,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from clef_ray.ablation import Judging, Outcome, Plan, Trial
+from clef_ray.ablation import Outcome, Plan, Trial
 from clef_ray.augment import require_bank
 from clef_ray.cluster.agenda import Agenda, List, Watcher
 from clef_ray.cluster.bridge import Asker, Bridge, Ends, Judge
@@ -28,6 +28,7 @@ from clef_ray.cluster.trainer import Source, pretrain_in_group, pretrain_in_proc
 from clef_ray.config import Run, Spec
 from clef_ray.errors import ClefRayError
 from clef_ray.evaluate.features import task_leads
+from clef_ray.evaluate.judging import Judging
 from clef_ray.lease import Leases
 from clef_ray.shards import Corpus, Manifest, load_corpus
 from clef_ray.store import Store

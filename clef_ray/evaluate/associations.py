@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from clef_ray.datasets import COVARIATES
 from clef_ray.errors import DataError
+from clef_ray.evaluate.agreement import permute_over_patients
 from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
-from clef_ray.evaluate.inputs import LEAST_PATIENTS, patients
-from clef_ray.evaluate.problem import label_matrix
+from clef_ray.evaluate.inputs import LEAST_PATIENTS, label_matrix, patients
 from clef_ray.evaluate.risks import CONTROLS, computable, risks, unknown_fields
 from clef_ray.evaluate.statistics import (
     correlation,
@@ -34,7 +34,6 @@ from clef_ray.evaluate.statistics import (
     weighted_rankings,
     weighted_spearman,
 )
-from clef_ray.evaluate.zeroshot import permute_over_patients
 
 Statistic = Literal["auroc", "spearman", "rsa"]
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from clef_ray.datasets.cpsc2020 import FS
 from clef_ray.errors import DataError
 from clef_ray.evaluate.bootstrap import sample_and_resamples
-from clef_ray.evaluate.inputs import OFFICIAL, Rows
+from clef_ray.evaluate.inputs import OFFICIAL, Rows, label_matrix
 from clef_ray.evaluate.metrics.classification import counts, f_beta, macro
 from clef_ray.evaluate.metrics.events import SCORERS
 from clef_ray.evaluate.modes import answers, over_draws
-from clef_ray.evaluate.problem import Material, Problem, Unanswerable, label_matrix, require
+from clef_ray.evaluate.problem import Material, Problem, Unanswerable, require
 from clef_ray.evaluate.result import TaskResult, estimated
 from clef_ray.tasks.cpsc2020_beats import Cpsc2020Beats
 

@@ -36,12 +36,12 @@ from clef_ray.evaluate.cloud import (
     tenths,
     unit,
 )
-from clef_ray.evaluate.inputs import LEAST_PATIENTS, check_features, patients
+from clef_ray.evaluate.inputs import LEAST_PATIENTS, check_features, label_matrix, patients
 from clef_ray.evaluate.judged import judged, one_record_each
 from clef_ray.evaluate.kernels import Floats, linear_cka, without_diagonal
 from clef_ray.evaluate.metrics.classification import macro
 from clef_ray.evaluate.monitor import effective_rank
-from clef_ray.evaluate.problem import Facts, Material, Unanswerable, label_matrix
+from clef_ray.evaluate.problem import Facts, Material, Unanswerable
 from clef_ray.evaluate.result import Curve, TaskResult, estimated
 from clef_ray.evaluate.risks import risks
 from clef_ray.evaluate.statistics import ratio

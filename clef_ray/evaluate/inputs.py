@@ -102,3 +102,19 @@ def check_features(features_ND: NDArray[np.floating], table: pd.DataFrame) -> ND
             f"{bad} of {len(features_ND)} feature rows hold NaN or infinity: did the pretraining diverge?"
         )
     return features_ND.astype(np.float64)
+
+
+def label_matrix(
+    table: pd.DataFrame, labels: str, vocabulary: tuple[str, ...]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(annotated [N], positive [N, K]): who was annotated for the label set, and with which classes, in vocabulary order."""
+    lists = table[f"label_{labels}"].tolist()
+    annotated_N = np.array([isinstance(names, list | tuple | np.ndarray) for names in lists], dtype=bool)
+    column = {name: k for k, name in enumerate(vocabulary)}
+    positive_NK = np.zeros((len(lists), len(vocabulary)), dtype=bool)
+    for n in np.flatnonzero(annotated_N):
+        for name in lists[n]:
+            if name not in column:
+                raise DataError(f"label {name!r} in column label_{labels} is none of {', '.join(vocabulary)}")
+            positive_NK[n, column[name]] = True
+    return annotated_N, positive_NK

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from clef_ray.datasets import COVARIATES
 from clef_ray.errors import ConfigError, DataError
-from clef_ray.evaluate.inputs import OFFICIAL, Rows, Split, patients
+from clef_ray.evaluate.inputs import OFFICIAL, Rows, Split, label_matrix, patients
 from clef_ray.registry import unknown
 from clef_ray.tasks import PARTS, Classes, Learnt, Task, Values, lead_in
 
@@ -217,22 +217,6 @@ def require(task: Task, facts: Facts) -> None:
     """Unanswerable where the corpus is not what the task asks about, as `refusal`."""
     if reason := refusal(task, facts):
         raise Unanswerable(reason)
-
-
-def label_matrix(
-    table: pd.DataFrame, labels: str, vocabulary: tuple[str, ...]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(annotated [N], positive [N, K]): who was annotated for the label set, and with which classes, in vocabulary order."""
-    lists = table[f"label_{labels}"].tolist()
-    annotated_N = np.array([isinstance(names, list | tuple | np.ndarray) for names in lists], dtype=bool)
-    column = {name: k for k, name in enumerate(vocabulary)}
-    positive_NK = np.zeros((len(lists), len(vocabulary)), dtype=bool)
-    for n in np.flatnonzero(annotated_N):
-        for name in lists[n]:
-            if name not in column:
-                raise DataError(f"label {name!r} in column label_{labels} is none of {', '.join(vocabulary)}")
-            positive_NK[n, column[name]] = True
-    return annotated_N, positive_NK
 
 
 def _label_set(task: Classes, facts: Facts, table: pd.DataFrame) -> tuple[str, tuple[str, ...], pd.DataFrame]:

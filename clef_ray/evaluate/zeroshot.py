@@ -17,48 +17,30 @@ fields give. Not exactly nothing from age even so: the other fields move a high 
 grows with the level of the two ages, which no difference between them holds.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from sklearn.linear_model import Ridge, RidgeCV
-from sklearn.preprocessing import StandardScaler
 
 from clef_ray.errors import DataError
+from clef_ray.evaluate.agreement import (
+    MOST_MANTEL,
+    MOST_PAIRS,
+    Records,
+    mantel_p,
+    one_record_each,
+    pair_statistics,
+    source_statistics,
+)
 from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
 from clef_ray.evaluate.inputs import LEAST_PATIENTS, OFFICIAL, Split, check_features, patients
 from clef_ray.evaluate.judged import judged
 from clef_ray.evaluate.problem import Material, Unanswerable
 from clef_ray.evaluate.result import TaskResult
 from clef_ray.evaluate.risks import computable, observed, risks, unknown_fields
-from clef_ray.evaluate.statistics import (
-    correlation,
-    cosine_distances,
-    differences,
-    pair_weights,
-    partial_correlation,
-    patient_pairs,
-    rank_covariance,
-    weighted_spearman,
-)
 from clef_ray.tasks.score_spearman import ScoreSpearman
-
-#: Pairs grow with the square of the records: beyond this many (700 records) they are sampled, and the Mantel test takes 700 patients.
-MOST_PAIRS = 250_000
-MOST_MANTEL = 700
-
-#: Readouts and axes fitted on permuted risks; the resamples go round them.
-PERMUTED_FITS = 100
-
-#: A partial correlation needs this share of each rank variance left after age, sex and the score they give.
-LEAST_RESIDUAL = 0.01
-
-#: Ridge strengths, chosen by generalised cross-validation within the training records (one left out at a time).
-ALPHAS = tuple(10.0**k for k in range(-1, 6))
 
 
 def zeroshot(task: ScoreSpearman, material: Material) -> TaskResult:
@@ -159,46 +141,24 @@ def zero_shot(
     return _compared(source, target, int(rows.test.sum()), permutations, n_boot, seed)
 
 
-@dataclass(frozen=True)
-class _Records:
-    """Aligned arrays, one entry per record: embeddings [N, D], then [N] each."""
-
-    z: NDArray[np.float64]
-    risk: NDArray[np.float64]
-    age: NDArray[np.float64]
-    sex: NDArray[np.float64]
-    age_sex_risk: NDArray[np.float64]
-    patient: NDArray[np.str_]
-
-    def take(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> "_Records":
-        return _Records(
-            self.z[index],
-            self.risk[index],
-            self.age[index],
-            self.sex[index],
-            self.age_sex_risk[index],
-            self.patient[index],
-        )
-
-
 def _records(
     features_ND: NDArray[np.floating],
     table: pd.DataFrame,
     rows_N: NDArray[np.bool_],
     risk_N: NDArray[np.floating],
     age_sex_risk_N: NDArray[np.floating] | None,
-) -> tuple[_Records, NDArray[np.bool_]]:
+) -> tuple[Records, NDArray[np.bool_]]:
     """Everybody, and which of `rows_N` have a known risk, age and sex, [N]."""
     features_ND = check_features(features_ND, table)
     risk_N = _one_per_record(risk_N, table, "risks")
     age_N, sex_N = table[["age", "sex"]].to_numpy(dtype=np.float64).T
     known_N = np.isfinite(risk_N) & np.isfinite(age_N) & np.isfinite(sex_N) & rows_N
     control_N = _control(age_sex_risk_N, known_N, table)
-    return _Records(features_ND, risk_N, age_N, sex_N, control_N, patients(table)), known_N
+    return Records(features_ND, risk_N, age_N, sex_N, control_N, patients(table)), known_N
 
 
 def _compared(
-    source: _Records, target: _Records, asked: int, permutations: int, n_boot: int, seed: int
+    source: Records, target: Records, asked: int, permutations: int, n_boot: int, seed: int
 ) -> TaskResult:
     """The estimates of `zero_shot`: fitted on `source`, judged on `target`, the usable ones of `asked` records."""
     n_test = len(target.risk)
@@ -210,10 +170,10 @@ def _compared(
     if reason := _unusable(target, "test"):
         return TaskResult({}, extras, reason)
     weights = sample_and_resamples(target.patient, n_boot, seed)
-    statistics, untaught = _pair_statistics(target, weights, seed), _unusable(source, "training")
+    statistics, untaught = pair_statistics(target, weights, seed), _unusable(source, "training")
     if untaught is None:
-        statistics |= _source_statistics(source, target, weights, seed)
-    extras["rsa_p"] = mantel_p(target.take(_one_record_each(target.patient, seed)), permutations, seed)
+        statistics |= source_statistics(source, target, weights, seed)
+    extras["rsa_p"] = mantel_p(target.take(one_record_each(target.patient, seed)), permutations, seed)
     estimates = {name: Estimate.of(statistic) for name, statistic in statistics.items()}
     notes = _notes(estimates, n_test, int(extras["n_patients"]))
     if untaught is not None:
@@ -221,45 +181,6 @@ def _compared(
     if np.isnan(target.age_sex_risk).all():
         notes = ("rsa_beyond: undefined, age and sex do not give the score of all records", *notes)
     return TaskResult(estimates, extras, None, notes)
-
-
-def permute_over_patients(
-    risk_N: NDArray[np.float64], patient_N: NDArray[np.str_], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Every patient gets the (first) risk of another patient, the same for all its records, [N]."""
-    _, first, code_N = np.unique(patient_N, return_index=True, return_inverse=True)
-    given: NDArray[np.intp] = rng.permutation(first)
-    return risk_N[given[code_N]]
-
-
-def mantel_p(records: _Records, permutations: int, seed: int) -> float:
-    """One-sided p of a positive `rsa` (Mantel 1967): (1 + permutations that reach it) / (1 + permutations).
-
-    Rows and columns of the risk differences are permuted together. Needs one record per patient: then rows are exchangeable.
-    """
-    x_NN = _centred_ranks(len(records.risk), partial(cosine_distances, records.z))
-    y_NN = _centred_ranks(len(records.risk), partial(differences, records.risk))
-    observed = float(np.vdot(x_NN, y_NN))
-    # Equal arrangements may differ by rounding: they count as exceeding, as the definition's >= asks.
-    slack = 1e-10 * float(np.linalg.norm(x_NN) * np.linalg.norm(y_NN))
-    rng = np.random.default_rng([seed, 2])
-    exceeding = 0
-    for _ in range(permutations):
-        order = rng.permutation(len(y_NN))
-        # Whole rows, then whole columns: many times as fast as picking pairs, though each pair is there twice.
-        exceeding += float(np.vdot(x_NN, y_NN[order].take(order, axis=1))) >= observed - slack
-    return (1 + exceeding) / (1 + permutations)
-
-
-def _centred_ranks(
-    count: int, apart: Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.float64]]
-) -> NDArray[np.float64]:
-    """How far apart the two records of each pair are, as a rank less the mean rank, [N, N]; 0 of a record to itself."""
-    i_P, j_P = np.triu_indices(count, 1)
-    rank_P = rankdata(apart(i_P, j_P))
-    rank_NN = np.zeros((count, count))
-    rank_NN[i_P, j_P] = rank_NN[j_P, i_P] = rank_P - rank_P.mean()
-    return rank_NN
 
 
 def _one_per_record(value_N: NDArray[np.floating], table: pd.DataFrame, what: str) -> NDArray[np.float64]:
@@ -278,40 +199,13 @@ def _control(
     return control_N if np.isfinite(control_N[known_N]).all() else np.full(len(table), np.nan)
 
 
-def _unusable(records: _Records, part: str) -> str | None:
+def _unusable(records: Records, part: str) -> str | None:
     count = len(np.unique(records.patient))
     if count < LEAST_PATIENTS:
         return f"{count} {part} patients have a known risk, age and sex; {LEAST_PATIENTS} are needed"
     if np.ptp(records.risk) == 0:
         return f"all {part} patients have the same risk: nothing to rank"
     return None
-
-
-def _pair_statistics(
-    records: _Records, weights_BN: NDArray[np.float64], seed: int
-) -> dict[str, NDArray[np.float64]]:
-    """The `rsa` family per weighting, [B] each."""
-    i_P, j_P = patient_pairs(records.patient, MOST_PAIRS, seed)
-    shuffled_N = permute_over_patients(records.risk, records.patient, np.random.default_rng([seed, 1]))
-    z, risk, age, sex, age_sex_risk, shuffled = range(6)
-    controlled = np.isfinite(records.age_sex_risk).all()
-    control_N = records.age_sex_risk if controlled else np.zeros(len(records.risk))
-    values = (records.risk, records.age, records.sex, control_N, shuffled_N)
-    covariance = rank_covariance(
-        [cosine_distances(records.z, i_P, j_P), *(differences(value_N, i_P, j_P) for value_N in values)],
-        pair_weights(weights_BN, i_P, j_P),
-    )
-    return {
-        "rsa": correlation(covariance, z, risk),
-        "rsa_partial": partial_correlation(covariance, z, risk, (age, sex), least_residual=LEAST_RESIDUAL),
-        "rsa_beyond": partial_correlation(
-            covariance, z, risk, (age, sex, age_sex_risk), least_residual=LEAST_RESIDUAL
-        )
-        if controlled
-        else np.full(len(weights_BN), np.nan),
-        "rsa_age": correlation(covariance, age, risk),
-        "rsa_permuted": correlation(covariance, z, shuffled),
-    }
 
 
 def _notes(estimates: Mapping[str, Estimate], n_test: int, n_patients: int) -> tuple[str, ...]:
@@ -331,56 +225,3 @@ def _notes(estimates: Mapping[str, Estimate], n_test: int, n_patients: int) -> t
     elif undefined:
         notes.append(f"undefined, because something to be ranked is constant: {', '.join(undefined)}")
     return tuple(notes)
-
-
-def _one_record_each(patient_N: NDArray[np.str_], seed: int) -> NDArray[np.intp]:
-    """The first record of each patient; of MOST_MANTEL patients drawn at random where there are more."""
-    first = np.unique(patient_N, return_index=True)[1]
-    if len(first) <= MOST_MANTEL:
-        return first
-    return np.random.default_rng([seed, 3]).choice(first, MOST_MANTEL, replace=False)
-
-
-def _source_statistics(
-    source: _Records, target: _Records, weights_BN: NDArray[np.float64], seed: int
-) -> dict[str, NDArray[np.float64]]:
-    """What the source records teach, tried on the target records: per weighting, [B] each."""
-    scaler = StandardScaler().fit(source.z)
-    source_ND, target_ND = scaler.transform(source.z), scaler.transform(target.z)
-    ridge = RidgeCV(ALPHAS).fit(source_ND, source.risk)
-    rng = np.random.default_rng([seed, 4])
-    shuffled = [permute_over_patients(source.risk, source.patient, rng) for _ in range(PERMUTED_FITS)]
-    blind_readouts = Ridge(ridge.alpha_).fit(source_ND, np.column_stack(shuffled)).predict(target_ND)
-    blind_axes = target.z @ np.column_stack([_axis(source.z, risk_N) for risk_N in shuffled])
-    # Ranks of a monotone function of age are ranks of age: whatever is learnt from age alone, readout or axis, is this.
-    age_B = weighted_spearman(target.age, target.risk, weights_BN)
-    return {
-        "readout": weighted_spearman(ridge.predict(target_ND), target.risk, weights_BN),
-        "readout_age": age_B,
-        "readout_permuted": _in_turn(blind_readouts, target.risk, weights_BN),
-        "axis": weighted_spearman(target.z @ _axis(source.z, source.risk), target.risk, weights_BN),
-        "axis_age": age_B,
-        "axis_permuted": _in_turn(blind_axes, target.risk, weights_BN),
-    }
-
-
-def _axis(z_ND: NDArray[np.float64], risk_N: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From the lowest decile of risk to the highest, [D]."""
-    low, high = np.quantile(risk_N, [0.1, 0.9])
-    axis_D: NDArray[np.float64] = z_ND[risk_N >= high].mean(axis=0) - z_ND[risk_N <= low].mean(axis=0)
-    return axis_D
-
-
-def _in_turn(
-    score_NF: NDArray[np.float64], risk_N: NDArray[np.float64], weights_BN: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Spearman with risk where each weighting takes the next of the F fits, [B].
-
-    One fit on permuted risks points somewhere, and that may happen to follow risk. Going round them, the interval holds what is reached
-    by learning from nothing, and not only the luck of the test patients.
-    """
-    spearman_B = np.empty(len(weights_BN))
-    fits = score_NF.shape[1]
-    for k, score_N in enumerate(score_NF.T[: len(weights_BN)]):
-        spearman_B[k::fits] = weighted_spearman(score_N, risk_N, weights_BN[k::fits])
-    return spearman_B

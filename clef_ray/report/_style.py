@@ -12,10 +12,12 @@ from functools import cached_property
 from html import escape
 from typing import Any, Literal
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -159,3 +161,10 @@ def draw_levels(axes: Axes, levels: Mapping[str, float], colour: str, direction:
 def off_scale(low: float, high: float, level: float) -> bool:
     """Whether a level lies so far off that showing it would flatten what is drawn from low to high."""
     return not 2 * low - high < level < 2 * high - low
+
+
+def shades() -> Colormap:
+    """Cividis (Nunez et al. 2018) without its ends, which would be lost on a dark and on a white page."""
+    from matplotlib import colormaps
+
+    return LinearSegmentedColormap.from_list("shades", colormaps["cividis"](np.linspace(0.2, 0.95, 64)))

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -23,7 +23,7 @@ from clef_ray.evaluate.inputs import SPLITS, patients
 from clef_ray.evaluate.judged import judged_rows, one_record_each
 from clef_ray.evaluate.risks import risks
 from clef_ray.registry import SCORES, TASKS
-from clef_ray.report._style import COLOURS, GREY, MARKERS, WIDTH, Drawing
+from clef_ray.report._style import COLOURS, GREY, MARKERS, WIDTH, Drawing, shades
 from clef_ray.shards import Manifest
 from clef_ray.shards.corpus import read_table
 from clef_ray.tasks import lead_in
@@ -165,10 +165,10 @@ def _by_value(
 
     def draw(axes: Axes, xy_P2: "Floats") -> None:
         _dots(axes, xy_P2[~known_P], GREY, "x")
-        _dots(axes, xy_P2[known_P], _shades()(scale(value_P[known_P])))
+        _dots(axes, xy_P2[known_P], shades()(scale(value_P[known_P])))
 
     figure, axes = _figure(plane, how, draw)
-    bar = figure.colorbar(ScalarMappable(scale, _shades()), ax=axes, label=label, shrink=0.7, extend="both")
+    bar = figure.colorbar(ScalarMappable(scale, shades()), ax=axes, label=label, shrink=0.7, extend="both")
     bar.outline.set_visible(False)
     return _told(cloud, figure, plane, how, what, f"{int((~known_P).sum())} unknown, grey crosses")
 
@@ -228,13 +228,6 @@ def _dots(axes: Axes, xy_Q2: "Floats", colour: Any, marker: str = "o") -> None:
     axes.scatter(x_Q, y_Q, s=9, c=colour, marker=marker, linewidths=0.25, edgecolors=edge, rasterized=True)
 
 
-def _shades() -> Colormap:
-    """Cividis (Nunez et al. 2018) without its ends, which would be lost on a dark and on a white page."""
-    from matplotlib import colormaps
-
-    return LinearSegmentedColormap.from_list("shades", colormaps["cividis"](np.linspace(0.2, 0.95, 64)))
-
-
 def _told(
     cloud: Cloud, figure: Figure, plane: Mapping[str, "Floats"], how: str, what: str, more: str
 ) -> Drawing:
@@ -267,7 +260,7 @@ def _similarities(cloud: Cloud) -> Drawing:
     for (a, b), estimate in cell.items():
         if estimate is not None:
             value[names.index(a), names.index(b)] = estimate.value
-    axes.imshow(value, cmap=_shades(), vmin=0, vmax=1, aspect="auto")
+    axes.imshow(value, cmap=shades(), vmin=0, vmax=1, aspect="auto")
     for (a, b), estimate in cell.items():
         text = f"{estimate.value:.2f}\n{estimate.low:.2f} to {estimate.high:.2f}" if estimate else "one seed"
         ink = "#fefefe" if estimate and estimate.value < 0.5 else "#111111"

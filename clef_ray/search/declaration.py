@@ -14,15 +14,13 @@ from clef_ray.ablation import (
     Plan,
     Trial,
     check,
-    check_parts,
-    options_of,
 )
 from clef_ray.config import EVALUATION_VERSION, Run, Spec, fingerprint, split_identity, task_spec, to_dict
 from clef_ray.errors import ConfigError
 from clef_ray.registry import unknown
 from clef_ray.search.goals import SAMPLERS, Limit, Objective, Stopping, Winner, one_of
 from clef_ray.search.space import Choice, Dimension, check_space
-from clef_ray.settings import apply
+from clef_ray.settings import apply, check_parts, options_of
 
 
 @dataclass(frozen=True, kw_only=True)

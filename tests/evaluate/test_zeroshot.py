@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from clef_ray.datasets import covariates_of
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.errors import DataError
-from clef_ray.evaluate import zeroshot
+from clef_ray.evaluate import agreement, zeroshot
 from clef_ray.evaluate.inputs import SELECTION
 from clef_ray.evaluate.risks import risks
 from clef_ray.evaluate.run import run_task
@@ -276,8 +276,9 @@ def test_a_collapsed_embedding_is_undefined_not_noise(table):
 
 def test_many_records_are_sampled_and_say_so(table, monkeypatch):
     risk = risk_of(table)
-    monkeypatch.setattr(zeroshot, "MOST_PAIRS", 300)
-    monkeypatch.setattr(zeroshot, "MOST_MANTEL", 25)
+    for module in (agreement, zeroshot):
+        monkeypatch.setattr(module, "MOST_PAIRS", 300)
+        monkeypatch.setattr(module, "MOST_MANTEL", 25)
     result = zero_shot(on_half_circle(risk), risk, table, permutations=99, n_boot=10)
     assert result.estimates["rsa"].value == pytest.approx(1)
     assert result.extras["rsa_p"] == 0.01
@@ -322,7 +323,7 @@ def test_another_corpus_is_judged_by_what_home_taught(two):
     result = run_task(QUICK, material(z, target, home=material(home_z, home, dataset="far")))
     train, judged = (home.fold <= 8).to_numpy(), (target.fold != 9).to_numpy()
     taught, asked = risks("score2", home)[0][train], risks("score2", target)[0][judged]
-    learnt = make_pipeline(StandardScaler(), RidgeCV(zeroshot.ALPHAS)).fit(home_z[train], taught)
+    learnt = make_pipeline(StandardScaler(), RidgeCV(agreement.ALPHAS)).fit(home_z[train], taught)
     low, high = np.quantile(taught, [0.1, 0.9])
     axis = home_z[train][taught >= high].mean(axis=0) - home_z[train][taught <= low].mean(axis=0)
     want = {
