@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from clef_ray.augment import preprocess
 from clef_ray.augment.threads import in_threads
-from clef_ray.bench.measure import Figure, cores, faster, interleaved, on
+from clef_ray.bench.measure import Figure, cores, faster, in_seconds, interleaved, on
 from clef_ray.config import Run, override
 from clef_ray.evaluate.bootstrap import sample_and_resamples
 from clef_ray.evaluate.embedder import PIECE, Embedder
@@ -124,19 +124,13 @@ def embeddings(windows: int, rounds: int, fs: int = 500) -> Figure:
 def bootstrap(sizes: Sizes) -> Figure:
     """Seconds of the bootstrapped table. The target is of the full size only."""
     table = Table(sizes)
-    rounds = [(table.ours(), table.plain()) for _ in range(sizes.rounds)]
-    ours, plain = (median(side) for side in zip(*rounds, strict=True))
-    single = [b / a for a, b in rounds]
+    timed = in_seconds([(table.ours(), table.plain()) for _ in range(sizes.rounds)])
     full = (sizes.records, sizes.classes, sizes.resamples) == (100_000, 44, 1000)
-    return Figure(
-        f"bootstrap of {sizes.records:,} x {sizes.classes} AUROCs, {sizes.resamples:,} resamples",
-        "s",
-        ours,
-        plain=plain,
-        ratio=plain / ours,
-        spread=(min(single), max(single)),
+    return replace(
+        timed,
+        name=f"bootstrap of {sizes.records:,} x {sizes.classes} AUROCs, {sizes.resamples:,} resamples",
         target=f"<= {MOST_SECONDS:g} s" if full else "",
-        met=ours <= MOST_SECONDS if full else None,
+        met=timed.ours <= MOST_SECONDS if full else None,
         note=(
             f"Bootstrap: 95 % intervals over patients, drawing included, on one thread; plain is scikit-learn's roc_auc_score in a loop, "
             f"measured on {sizes.part[0]} resamples x {sizes.part[1]} classes and scaled up."

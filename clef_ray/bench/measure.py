@@ -8,7 +8,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -82,6 +82,13 @@ def faster(
         met=None if at_least is None else ratio >= at_least,
         note=note,
     )
+
+
+def in_seconds(rounds: Sequence[tuple[float, float]]) -> Figure:
+    """Seconds of (ours, plain), a pair per round, as a figure without a name and a target: medians, their ratio, and its spread."""
+    ours, plain = (median(side) for side in zip(*rounds, strict=True))
+    single = [b / a for a, b in rounds]
+    return Figure("", "s", ours, plain=plain, ratio=plain / ours, spread=(min(single), max(single)))
 
 
 def cores() -> int:

@@ -6,14 +6,13 @@ is far from as near to the solution as ours: equally near it would take several 
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from statistics import median
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from clef_ray.bench.measure import Figure
+from clef_ray.bench.measure import Figure, in_seconds
 from clef_ray.evaluate.modes._logistic import path
 from clef_ray.evaluate.modes.linear import C_PATH
 
@@ -73,19 +72,13 @@ def probes(sizes: Sizes, say: Callable[[str], None]) -> Figure:
     """Seconds of the whole path. The target is of the full size only."""
     say(f"linear probe of {sizes.records:,} x {sizes.features:,} x {sizes.classes}")
     case = Case(sizes)
-    rounds = [(case.ours(), case.plain()) for _ in range(sizes.rounds)]
-    ours, plain = (median(side) for side in zip(*rounds, strict=True))
-    single = [b / a for a, b in rounds]
+    timed = in_seconds([(case.ours(), case.plain()) for _ in range(sizes.rounds)])
     full = (sizes.records, sizes.features, sizes.classes) == (100_000, 1024, 44)
-    return Figure(
-        f"linear probe, {sizes.records:,} x {sizes.features:,} x {sizes.classes}",
-        "s",
-        ours,
-        plain=plain,
-        ratio=plain / ours,
-        spread=(min(single), max(single)),
+    return replace(
+        timed,
+        name=f"linear probe, {sizes.records:,} x {sizes.features:,} x {sizes.classes}",
         target=f">= {FASTER:g}x" if full else "",
-        met=plain / ours >= FASTER if full else None,
+        met=(timed.ratio or 0.0) >= FASTER if full else None,
         note=f"Linear probe: {len(C_PATH)} strengths, all classes at once; plain is scikit-learn's lbfgs at its default tolerance, float64, "
         f"{sizes.part} of {sizes.classes} classes scaled up.",
     )

@@ -144,6 +144,8 @@ def _curves(
     lengths_C: NDArray[np.int64],
     points_P5: NDArray[np.float64],
 ) -> dict[str, Curve]:
+    if not len(names_C):
+        return {}
     parts = np.split(points_P5, np.cumsum(lengths_C)[:-1])
-    rows = zip(names_C, labels_C2, parts, strict=False)  # no curves: still one, empty, part
+    rows = zip(names_C, labels_C2, parts, strict=True)
     return {str(name): Curve(str(x), str(y), *part.T) for name, (x, y), part in rows}

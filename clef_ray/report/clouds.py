@@ -182,15 +182,16 @@ def _by_class(cloud: Cloud, plane: Mapping[str, "Floats"]) -> Drawing | None:
     own = [(found & set(shown)) for found in sets]
     class_P = np.array([next(iter(found)) if len(found) == 1 else "" for found in own], dtype=np.str_)
 
+    looks = list(zip(shown, COLOURS[: len(shown)], MARKERS[: len(shown)], strict=True))
+
     def draw(axes: Axes, xy_P2: "Floats") -> None:
         _dots(axes, xy_P2[class_P == ""], GREY, "x")
-        for name, colour, marker in zip(shown, COLOURS, MARKERS, strict=False):
+        for name, colour, marker in looks:
             _dots(axes, xy_P2[class_P == name], colour, marker)
 
     figure, axes = _figure(plane, "t-SNE", draw)
-    for name, colour, marker in zip(shown, COLOURS, MARKERS, strict=False):
-        n = int((class_P == name).sum())
-        axes[0].plot([], [], marker, color=colour, markersize=5, label=f"{name} ({n})")
+    for name, colour, marker in looks:
+        axes[0].plot([], [], marker, color=colour, markersize=5, label=f"{name} ({(class_P == name).sum()})")
     axes[0].plot(
         [], [], "x", color=GREY, markersize=5, label=f"several or other ({int((class_P == '').sum())})"
     )

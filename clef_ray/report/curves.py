@@ -139,7 +139,7 @@ def _panels(found: _Curves, heights: tuple[float, ...]) -> tuple[Figure, list[li
             axes.tick_params(labelsize=9, labelleft=index % columns == 0)
     for axes in lists[-1][max(0, len(found) - columns) : len(found)]:
         axes.tick_params(labelbottom=True)
-    for axes, look in zip(lists[0], found, strict=False):
+    for axes, look in zip(lists[0][: len(found)], found, strict=True):
         axes.set_title(look.arm, loc="left", fontsize=9)
     curve = next(iter(found.values()))[1]
     for axes in lists[0][::COLUMNS]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from clef_ray.report.comparison import Comparison
 from clef_ray.report.overall import Averaged
 from clef_ray.report.rows import Cell, Row
-from clef_ray.report.testing import GAPS, OVERALL, TESTS, effect, probability
+from clef_ray.report.testing import GAPS, OVERALL, TESTS, tested_cells
 from clef_ray.report.wording import counted, half, number, signed, span
 
 _ARROWS = {"▲": r"$\uparrow$", "▼": r"$\downarrow$", "": "", "▲*": r"$\uparrow$*", "▼*": r"$\downarrow$*"}
@@ -83,18 +83,7 @@ def _more(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[st
         yield "Each gap against 0, over n seeds.", head, rows, GAPS
     if comparison.tested:
         head = ["arm", "n", f"minus {base}", "seeds", "patients", "p (Holm)", "d_z"]
-        rows = [
-            [
-                row.arm.name,
-                str(d.n),
-                f"{signed(d.value)} {d.shown}".rstrip(),
-                span(d.seeds),
-                span(d.patients),
-                probability(d.p_holm),
-                effect(d.effect),
-            ]
-            for row, d in comparison.tested
-        ]
+        rows = [tested_cells(row, d) for row, d in comparison.tested]
         title = f"Each arm against {base} in {comparison.ablation.headline[0]}, over n seeds."
         yield title, head, rows, " ".join(filter(None, (TESTS, comparison.power)))
     for averages in comparison.overall:

@@ -10,7 +10,7 @@ from rich.text import Text
 from clef_ray.report.comparison import Comparison
 from clef_ray.report.overall import Averaged, Overall
 from clef_ray.report.rows import Interval, Row
-from clef_ray.report.testing import GAPS, OVERALL, TESTS, effect, probability
+from clef_ray.report.testing import GAPS, OVERALL, TESTS, tested_cells
 from clef_ray.report.wording import LEGEND, counted, half, number, signed, span
 
 _VALUE = 19  # characters of a value with its interval and mark, and the column's frame
@@ -102,16 +102,7 @@ def _tests(comparison: Comparison) -> Table:
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     for row, d in comparison.tested:
-        table.add_row(
-            row.arm.name,
-            str(d.n),
-            f"{signed(d.value)} {d.shown}".rstrip(),
-            span(d.seeds),
-            span(d.patients),
-            probability(d.p_holm),
-            effect(d.effect),
-            style="bold" if d.mark else "",
-        )
+        table.add_row(*tested_cells(row, d), style="bold" if d.mark else "")
     return table
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from clef_ray.evaluate.comparing import ALPHA, MOST_SEEDS, POWER, seeds_needed
 from clef_ray.report.family import Family
-from clef_ray.report.rows import Row, counted_on
-from clef_ray.report.wording import least_to_most, signed
+from clef_ray.report.rows import Difference, Row, counted_on
+from clef_ray.report.wording import least_to_most, signed, span
 
 #: What the columns of the tests are.
 TESTS = (
@@ -77,3 +77,16 @@ def power_note(metric: str, asked: Family) -> str:
         f"{start} would need {many} seeds to be seen (paired t test, power {POWER:g}, α {ALPHA:g}); an effect known from {largest.n} seeds is "
         "rough, so take it as an order of magnitude."
     )
+
+
+def tested_cells(row: Row, d: Difference) -> list[str]:
+    """One line of the table of tests as text: arm, n, difference with its sign, both intervals, p after Holm, d_z."""
+    return [
+        row.arm.name,
+        str(d.n),
+        f"{signed(d.value)} {d.shown}".rstrip(),
+        span(d.seeds),
+        span(d.patients),
+        probability(d.p_holm),
+        effect(d.effect),
+    ]
