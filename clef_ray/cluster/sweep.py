@@ -82,7 +82,7 @@ def _trial(config: Mapping[str, Any], work: Work) -> None:
     if work.request.workers_per_trial == 1 or run.epochs == 0:
         pretrain_in_process(run, work.source, work.storage, work.request, tune.report)
     elif not complete(run_store(work.storage, run)):
-        pretrain_in_group(run, work.source, work.storage, work.request)
+        pretrain_in_group(run, work.source, work.storage, work.request, tune.report)
     begin = time.perf_counter()
     corpus: Corpus = ray.get(work.corpus)
     targets: dict[str, Corpus] = {name: ray.get(held) for name, held in work.targets.items()}

@@ -1,6 +1,7 @@
 """One trial, on one worker in the trial's own process or on several under Ray Train."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ import ray.train
 import torch
 from numpy.typing import NDArray
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
-from ray.tune.integration.ray_train import TuneReportCallback
+from ray.util.queue import Empty, Queue
 
 from clef_ray.augment import bank_of
 from clef_ray.cluster.capacity import Request
@@ -34,6 +35,9 @@ GROUP_STARTS = 3
 
 #: Seconds after which a worker that waits for the others gives up; torch's own half an hour hides a lost worker for so long.
 COLLECTIVE_SECONDS = 600
+
+#: Seconds between two looks whether the group has ended, while no epoch of it arrives.
+LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,21 @@ class Source:
             if lead in held.leads:
                 return reader(held)(rows, lead)
         return read_rows(self.folder, rows, self.fs, (lead,)).millivolts()[:, 0]
+
+
+class Messenger(ray.train.UserCallback):  # type: ignore[misc]  # an untyped class
+    """Sends each epoch's metrics of rank 0, and a handle of the controller that it runs in, to whoever started the group."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+
+    def after_report(
+        self,
+        run_context: Any,  # noqa: ARG002 - Ray's signature
+        metrics: list[dict[str, Any]],
+        checkpoint: ray.train.Checkpoint | None,  # noqa: ARG002
+    ) -> None:
+        self.queue.put((metrics[0], ray.get_runtime_context().current_actor))
 
 
 class TrainContext:
@@ -103,13 +122,14 @@ def pretrain_in_process(run: Run, source: Source, storage: str, request: Request
     pretrain(run, table, groups, feed, context, source.read, request.micro_batch, bank)
 
 
-def pretrain_in_group(run: Run, source: Source, storage: str, request: Request) -> None:
-    """Pretrain with several workers under Ray Train, inside a Tune trial: once.
+def pretrain_in_group(run: Run, source: Source, storage: str, request: Request, listen: Listen) -> None:
+    """Pretrain with several workers under Ray Train: once. `listen` hears of every epoch, in the caller's thread.
 
     Where a worker meets one of our own errors, that error: TrainingError, ConfigError and DataError would come again, whoever tries. Where a
     worker or its node is lost, ClefRayError: whoever called may call again, and the group goes on from the last checkpoint. Ray Train's own
     restarts are off because they cannot tell these two apart.
     """
+    queue = Queue(actor_options={"num_cpus": 0})
     trainer = TorchTrainer(
         # in one piece: Ray's controller would unpickle a config, and import all that it is made of
         partial(_worker, run, source, storage, request),
@@ -125,15 +145,42 @@ def pretrain_in_group(run: Run, source: Source, storage: str, request: Request) 
             name=run.fingerprint(),
             storage_path=Store(storage).child("ray").path(),
             failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=GROUP_STARTS),
-            callbacks=[TuneReportCallback()],
+            callbacks=[Messenger(queue)],
         ),
     )
     try:
-        trainer.fit()
+        _fit(trainer, queue, listen)
     except ray.train.TrainingFailedError as error:
         raise _cause(error) from error
     if not complete(run_store(storage, run)):
         raise ClefRayError(f"run {run.fingerprint()}: the workers ended without finishing")
+
+
+def _fit(trainer: TorchTrainer, queue: Queue, listen: Listen) -> None:
+    """Hand what arrives in the queue to `listen` until the trainer has ended, to the last of it; the trainer's own error is raised.
+
+    Ray's TuneReportCallback does so from the thread that Tune's process takes results with: where the group ends before Tune has asked for its
+    last epoch, that thread waits for itself, for ever.
+    """
+    controller = None
+    with ThreadPoolExecutor(1, "ray-train") as thread:
+        fitted = thread.submit(trainer.fit)
+        try:
+            while True:
+                ended = fitted.done()  # asked before the queue is: what was sent is in it by then
+                try:
+                    metrics, controller = queue.get(timeout=LOOK_SECONDS)
+                except Empty:
+                    if ended:
+                        break
+                else:
+                    listen(metrics)
+        finally:
+            # Where Tune stops the trial, `listen` does not return: the group ends with its controller, and Tune may use this process again.
+            if controller is not None and not fitted.done():
+                ray.kill(controller)
+    queue.shutdown()
+    fitted.result()
 
 
 def _cause(error: Exception) -> ClefRayError:

@@ -202,16 +202,23 @@ def test_the_micro_batch_that_is_asked_for_reaches_every_kind_of_trial(monkeypat
     source, request = trainer.Source("shards", 100.0, ("I",)), Request(2, 0.5, 0.0, micro_batch=5)
     trainer.pretrain_in_process(Run(), source, str(tmp_path), request, print)
     groups = []
-    monkeypatch.setattr(trainer, "TuneReportCallback", ray.train.UserCallback)  # it wants a Tune session
+    monkeypatch.setattr(trainer, "Queue", lambda **options: Empty())
     monkeypatch.setattr(trainer, "TorchTrainer", lambda worker, **options: groups.append(worker) or Fitted())
     monkeypatch.setattr(trainer, "complete", lambda store: True)
-    trainer.pretrain_in_group(Run(), source, str(tmp_path), request)
+    trainer.pretrain_in_group(Run(), source, str(tmp_path), request, print)
     groups[0]()
     assert asked == [5, 5]
 
 
 class Fitted:
     def fit(self): ...
+
+
+class Empty:
+    def get(self, timeout):
+        raise trainer.Empty
+
+    def shutdown(self): ...
 
 
 @pytest.mark.slow

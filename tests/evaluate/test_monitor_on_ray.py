@@ -1,6 +1,7 @@
 """The monitor and a training gone wrong where Ray runs them: in a streaming process, and in a group of workers."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from clef_ray.cluster.trainer import Source, pretrain_in_group, pretrain_in_proc
 from clef_ray.config import Run, override
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.shards import ingest_local, load_corpus
-from clef_ray.train.loop import RECORD
+from clef_ray.train.loop import RECORD, complete
 from clef_ray.trial import run_store
 
 pytestmark = pytest.mark.ray
@@ -28,6 +29,7 @@ RUN = override(
         "optimiser.epochs": 2,
     },
 )
+SECONDS_BUSY = 12.0
 NAMES = ("valid/rsa", "embedding/std", "embedding/effective_rank")
 
 
@@ -52,18 +54,28 @@ def in_process(source, storage):
     return watched(storage)
 
 
-def in_group(run, folder, storage):
-    """Under Tune, as a sweep runs it: Tune's result."""
+class Slow(tune.Callback):
+    """A driver that is busy when an epoch is told, for longer than the group needs to end."""
+
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        if result["epoch"] == 1:
+            time.sleep(SECONDS_BUSY)
+
+
+def in_group(runs, folder, storage, **options):
+    """Under Tune, one after the other, as a sweep runs them: Tune's results."""
     source, request = Source(folder, 100.0, ("II",), held(folder, "II")), Request(2, 0.5, 0.0)
 
     def trial(config):
-        pretrain_in_group(run, source, str(storage), request)
+        pretrain_in_group(config["run"], source, str(storage), request, tune.report)
 
     tuner = tune.Tuner(
         tune.with_resources(trial, {"CPU": DRIVER_CPUS}),
-        run_config=tune.RunConfig(storage_path=str(storage / "tune"), verbose=0),
+        param_space={"run": tune.grid_search(runs)},
+        tune_config=tune.TuneConfig(max_concurrent_trials=1, reuse_actors=True),
+        run_config=tune.RunConfig(storage_path=str(storage / "tune"), verbose=0, **options),
     )
-    return tuner.fit()[0]
+    return list(tuner.fit())
 
 
 def test_streamed_and_held_signals_give_the_same_metrics(local_ray, folder, tmp_path):
@@ -88,16 +100,25 @@ def test_signals_that_the_tasks_hold_are_not_read_again(local_ray, folder, monke
 
 
 @pytest.mark.slow
-def test_a_group_is_watched_as_one_worker_is(local_ray, folder, tmp_path):
+def test_a_group_is_watched_as_one_worker_is_however_busy_the_driver(local_ray, folder, tmp_path):
     alone = in_process(Source(folder, 100.0, ("II",), held(folder, "II")), tmp_path / "one")
-    result = in_group(RUN, folder, tmp_path / "two")
+    [result] = in_group([RUN], folder, tmp_path / "two", callbacks=[Slow()])
     assert result.error is None
     np.testing.assert_allclose(watched(tmp_path / "two"), alone, rtol=1e-2)
     assert [result.metrics[name] for name in NAMES] == watched(tmp_path / "two")[-1], "Tune is told"
 
 
 @pytest.mark.slow
+def test_a_group_that_tune_stops_leaves_its_cpus_and_its_process_to_the_next(local_ray, folder, tmp_path):
+    long, next_one = (override(RUN, {"optimiser.epochs": epochs}) for epochs in (500, 2))
+    results = in_group([long, next_one], folder, tmp_path, stop={"training_iteration": 1})
+    assert [(len(found.metrics_dataframe), found.error) for found in results] == [(1, None), (1, None)]
+    assert results[0].metrics["pid"] == results[1].metrics["pid"]
+    assert not complete(run_store(str(tmp_path), long))
+
+
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_a_group_at_the_first_try(local_ray, folder, tmp_path):
-    result = in_group(override(RUN, {"optimiser.lr": 1e6}), folder, tmp_path)
+    [result] = in_group([override(RUN, {"optimiser.lr": 1e6})], folder, tmp_path)
     assert "TrainingError: the loss is not finite" in str(result.error)
     assert "workers failed" not in str(result.error), "which Ray would have tried to mend by starting again"
