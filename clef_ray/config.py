@@ -74,7 +74,16 @@ class Run:
     def used_loss(self) -> Spec | None:
         """The loss that is trained: the method's own where none is given, None where nothing is trained."""
         method = METHODS.get(self.method.name)
-        return (self.loss or spec(LOSSES, method.default_loss)) if method.trains else None
+        if not method.trains:
+            return None
+        loss = self.loss or spec(LOSSES, method.default_loss)
+        if (takes := LOSSES.get(loss.name).takes) != method.gives:
+            fitting = [name for name in LOSSES.names() if LOSSES.get(name).takes == method.gives]
+            raise ConfigError(
+                f"loss {loss.name!r} takes {takes}, but method {self.method.name!r} gives {method.gives}; "
+                f"losses for it: {', '.join(fitting)}"
+            )
+        return loss
 
     @property
     def uses_risk(self) -> bool:

@@ -97,20 +97,20 @@ class _Gather(torch.autograd.Function):
         return total[start : start + ctx.rows]
 
 
-def gather_views(z_2bD: Tensor, context: Context) -> tuple[Tensor, Tensor]:
+def gather_parts(z_vbD: Tensor, parts: int, context: Context) -> tuple[Tensor, Tensor]:
     """All workers' embeddings with gradient, in the global order, and which of its rows are this worker's own.
 
-    z_2bD: this worker's views (a then b) of its slice of the global batch. Returns z_all [2B, D] (view a of all records, then view b)
-    and rows [2b] into it, so that a loss sees the same tensor whatever the number of workers.
+    z_vbD: this worker's slice of the global batch, `parts` rows per subject, one part after the other (view a, then b). Returns z_all
+    [parts * B, D], each part of all subjects, and rows [parts * b] into it, so that a loss sees the same tensor whatever the number of workers.
     """
-    b = len(z_2bD) // 2
-    slots = torch.arange(b, device=z_2bD.device) + context.rank * b
-    rows = torch.cat([slots, slots + b * context.world_size])
-    if context.world_size == 1:
-        return z_2bD, rows
-    gathered: Tensor = _Gather.apply(z_2bD)  # type: ignore[no-untyped-call]
-    parts = gathered.reshape(context.world_size, 2, b, -1)
-    return parts.transpose(0, 1).reshape(2 * b * context.world_size, -1), rows
+    b, world_size = len(z_vbD) // parts, context.world_size
+    slots_b = torch.arange(b, device=z_vbD.device) + context.rank * b
+    first_v1 = torch.arange(parts, device=z_vbD.device)[:, None] * b * world_size
+    rows = (first_v1 + slots_b).flatten()
+    if world_size == 1:
+        return z_vbD, rows
+    gathered: Tensor = _Gather.apply(z_vbD)  # type: ignore[no-untyped-call]
+    return gathered.reshape(world_size, parts, b, -1).transpose(0, 1).flatten(0, 2), rows
 
 
 def sum_over_workers(values: Tensor, context: Context) -> Tensor:

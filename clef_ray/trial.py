@@ -93,7 +93,7 @@ def pretrain(
     if METHODS.get(run.method.name).trains:
         people = subjects(run, table)
         plan = read_plan(run, people, rows, row_groups)
-        trainer = Trainer(run, people, plan, feed, context, micro_batch, bank)
+        trainer = Trainer(run, people, plan, feed, context, micro_batch, bank, table)
         if context.rank == 0:
             earlier = sum(epoch["seconds"] for epoch in history_so_far(context.store))
         watch = Monitor.of(run, table, feed.leads, read, context.device) if context.rank == 0 else None

@@ -1,7 +1,7 @@
 """Losses, one per file: pure functions of gathered tensors, so they know nothing of workers.
 
 To add a loss: write `losses/my_loss.py` with a class `MyLoss`, a torch Module whose constructor's parameters are its
-options, with `uses_risk`, `queue`, `current_temperature` and `forward(z_all, rows, pairs) -> list[Term]`. It sees every
+options, with `takes`, `uses_risk`, `queue`, `current_temperature` and `forward(z_all, rows, pairs) -> list[Term]`. It sees every
 embedding of the global batch and returns the sums over the anchors `rows` only; training adds the sums of all workers.
 A loss with `uses_risk = True` also has `reference(risk_PK) -> RiskReference`, asked once for the training patients'
 risks. Take columns from `_views`, negatives from `_negatives`, and the sums, computed in chunks, from `_kernel`; test
@@ -13,10 +13,13 @@ this worker, D embedding, K coordinates of a risk (1 for a number), P training p
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+
+#: What a method's learner returns and a loss takes, in parts of one row per subject (clef_ray/methods/__init__.py).
+Parts = Literal["views", "keys", "predictions", "own"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,12 @@ class Term:
 
 
 class Loss(Protocol):
-    """A loss of two views of B subjects: a torch Module; its parameters, where it has any, are trained too.
+    """A loss of what is returned for B subjects: a torch Module; its parameters, where it has any, are trained too.
 
-    queue: how many views of earlier steps it wants as negatives; current_temperature: of its softmax.
+    takes: which parts; the sizes below are those of `views`, others are one or several B long. queue: how many views of earlier steps it wants as negatives; current_temperature: of its softmax.
     """
 
+    takes: ClassVar[Parts]
     uses_risk: ClassVar[bool]
     queue: int
 

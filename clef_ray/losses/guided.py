@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clef_ray.errors import ConfigError
-from clef_ray.losses import Pairs, RiskReference, Term
+from clef_ray.losses import Pairs, Parts, RiskReference, Term
 from clef_ray.losses._dissimilarity import EPS, Mask, dissimilarity
 from clef_ray.losses._guidance import Guidance, SamePatient, WeightNorm
 from clef_ray.losses._kernel import extrema, negatives
@@ -76,6 +76,7 @@ class Guided(nn.Module):
     its reviewers quote them. Choose one with the setting loss.preset.
     """
 
+    takes: ClassVar[Parts] = "views"
     uses_risk: ClassVar[bool] = True
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from clef_ray.losses import Pairs, Term
+from clef_ray.losses import Pairs, Parts, Term
 from clef_ray.losses._kernel import Entries, Weights, negatives
 from clef_ray.losses._negatives import allowed, check_negatives, hardest, random_choice, refuse_too_many
 from clef_ray.losses._positives import contrast, cosines
@@ -25,6 +25,7 @@ class Ntxent(nn.Module):
     Other records of the anchor's patient are left out: they are no negatives.
     """
 
+    takes: ClassVar[Parts] = "views"
     uses_risk: ClassVar[bool] = False
 
     def __init__(

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from clef_ray.distributed import (
     CHECKPOINT,
     Context,
     exact_float32,
-    gather_views,
+    gather_parts,
     load_state,
     save_state,
     sum_gradients,
@@ -32,6 +33,7 @@ from clef_ray.distributed import (
 )
 from clef_ray.errors import TrainingError
 from clef_ray.losses import Pairs, RiskReference, Term, mean
+from clef_ray.methods import At, Learner, Setting
 from clef_ray.randomness import fold
 from clef_ray.registry import ENCODERS, LOSSES, METHODS
 from clef_ray.store import Store
@@ -62,7 +64,7 @@ class Trainer:
     """The state of one pretraining. `run` must be canonical.
 
     micro_batch: records encoded at once by one worker, None: its whole slice. It changes the memory needed, not the result.
-    bank: the one that the run's views.noise names, None where that is synthetic.
+    bank: the one that the run's views.noise names, None where that is synthetic. table: the corpus', for methods that look at labels.
     """
 
     run: Run
@@ -72,6 +74,7 @@ class Trainer:
     context: Context
     micro_batch: int | None = None
     bank: NoiseBank | None = None
+    table: pd.DataFrame = field(default_factory=pd.DataFrame)
     history: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -80,18 +83,25 @@ class Trainer:
         signals, device = self.run.signals, self.context.device
         self.choose = Choice(signals, self.run.views, self.feed.leads, self.run.seed)
         self.noise = Noise.of(self.bank, signals, self.feed.leads, device)
-        self.encoder = build_encoder(self.run).to(self.context.device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(fold("heads", self.run.seed))
-            heads = self.run.method.build(METHODS).heads(int(self.encoder.dim))  # type: ignore[arg-type]
-        self.model = nn.Sequential(self.encoder, heads.to(self.context.device))
-        self.pieces = cut(self.plan.batch // self.context.world_size, self.micro_batch)
-        refuse_shared_state(self.model, self.context.world_size, len(self.pieces))
+        self.learner = self._learner().to(device)
+        self.encoder, records = self.learner.encoder, self.learner.records
+        self.pieces = cut(self.plan.batch // self.context.world_size, self.micro_batch, records)
+        refuse_shared_state(self.learner, self.context.world_size, len(self.pieces))
         self.loss = self.run.loss.build(LOSSES).to(self.context.device)
         self.learned = list(self.loss.parameters())
         self.queue = EmbeddingQueue(self.loss.queue)
-        self.optimiser = adamw(self.run.optimiser, self.model.parameters(), self.learned)
+        trained = [p for p in self.learner.parameters() if p.requires_grad]
+        self.optimiser = adamw(self.run.optimiser, trained, self.learned)
         self.reference = self._reference()
+
+    def _learner(self) -> Learner:
+        run, epochs = self.run, self.run.optimiser.epochs
+        setting = Setting(run.signals, run.views, epochs * self.plan.steps, self.table, self.plan.rows)
+        encoder = build_encoder(run)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(fold("heads", run.seed))
+            learner: Learner = run.method.build(METHODS).learner(encoder, setting)
+        return learner
 
     def _reference(self) -> RiskReference | None:
         """The scale of risk differences over the training patients (method §1.5), the same for every batch and worker."""
@@ -107,7 +117,7 @@ class Trainer:
         if not self.context.store.exists(CHECKPOINT):
             return
         state = load_state(self.context.store, CHECKPOINT)
-        self.model.load_state_dict(state["model"])
+        self.learner.load_state_dict(state["learner"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.loss.load_state_dict(state["loss"])
         self.queue.load(state["queue"], self.context.device)
@@ -134,7 +144,7 @@ class Trainer:
     def _epoch(self, epoch: int, batches: Iterator[Batch]) -> dict[str, float]:
         begin = time.perf_counter()
         torch.manual_seed(fold("dropout", self.run.seed, epoch, self.context.rank))
-        self.model.train()
+        self.learner.train()
         names: list[str] = []
         sums = first_bad = torch.zeros((), device=self.context.device)
         planned_SB = self.plan.batches(epoch)
@@ -170,32 +180,36 @@ class Trainer:
         share = len(rows_B) // c.world_size
         check_fed(batch, rows_B[c.rank * share : (c.rank + 1) * share], epoch, step)
         embed = partial(self._embed, epoch, batch)
-        z_2bD = embed_all(embed, self.pieces)
-        z_all, rows = gather_views(z_2bD, c)
-        pairs = self._pairs(rows_B, (self.run.seed, epoch * self.plan.steps + step))
+        parts, records = self.learner.parts, self.learner.records
+        z_vbD = embed_all(embed, self.pieces, parts)
+        z_all, rows = gather_parts(z_vbD, parts, c)
+        done = epoch * self.plan.steps + step
+        pairs = self._pairs(rows_B[::records], (self.run.seed, done))
         terms: Sequence[Term] = self.loss(z_all, rows, pairs)
         counts = sum_over_workers(torch.stack([t.count for t in terms]), c)
-        parts = mean(torch.stack([t.total for t in terms]), counts)
+        by_term = mean(torch.stack([t.total for t in terms]), counts)
         coefficients = torch.tensor([t.coefficient for t in terms], device=c.device)
-        loss = (coefficients * parts).sum()
+        loss = (coefficients * by_term).sum()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        backward_all(embed, self.pieces, z_2bD)
-        sum_gradients(chain(self.model.parameters(), self.learned), c)
+        backward_all(embed, self.pieces, z_vbD, parts, records)
+        sum_gradients(chain(self.learner.parameters(), self.learned), c)
         self.optimiser.step()
-        self.queue.push(z_all, pairs)
-        values = sum_over_workers(torch.cat([loss[None], parts]), c)
+        self.learner.after_step(done + 1)
+        self.queue.push(z_all[len(pairs.patient_B) :] if self.loss.takes == "keys" else z_all, pairs)
+        values = sum_over_workers(torch.cat([loss[None], by_term]), c)
         return ["loss", *(f"loss/{t.name}" for t in terms)], values
 
     def _embed(self, epoch: int, batch: Batch, piece: slice) -> Tensor:
-        """Both views' embeddings [2m, D], float32, of one piece of this worker's slice."""
+        """What the learner returns for one piece of this worker's slice, float32 (of two views: [2m, D])."""
         r = self.run
+        at = At(torch.from_numpy(batch.rows_b[piece]), fold("method", r.seed, epoch))
         x_2mT = two_views(batch[piece], r.seed, epoch, r.signals, r.views, self.noise)
         with torch.autocast(
             self.context.device.type, torch.bfloat16, enabled=r.optimiser.precision == "bf16"
         ):
-            z_2mD: Tensor = self.model(x_2mT[:, None])
-        return z_2mD.float()
+            z_vmD: Tensor = self.learner(x_2mT[:, None], at)
+        return z_vmD.float()
 
     def _pairs(self, batch: NDArray[np.int64], key: tuple[int, int]) -> Pairs:
         risk_BK, completeness_B, patient_B = self.subjects.batch(batch, self.context.device)
@@ -205,7 +219,7 @@ class Trainer:
 
     def _checkpoint(self) -> None:
         state = {
-            "model": self.model.state_dict(),
+            "learner": self.learner.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "loss": self.loss.state_dict(),
             "queue": self.queue.state(),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from clef_ray.errors import ConfigError
 
-#: The records of a slice of the batch -> their embeddings [2m, D], first views, then second.
+#: The records of a slice of the batch -> what is returned for them [v m, D], in parts: of views the first of all, then the second.
 Embed = Callable[[slice], Tensor]
 
 
@@ -23,35 +23,39 @@ def check_micro_batch(micro_batch: int | None) -> None:
         raise ConfigError(f"--micro-batch {micro_batch}: at least 1 is needed")
 
 
-def cut(records: int, micro_batch: int | None) -> list[slice]:
-    """Consecutive pieces of at most `micro_batch` records; one piece where it is None. ConfigError below 1."""
+def cut(records: int, micro_batch: int | None, together: int = 1) -> list[slice]:
+    """Consecutive pieces of at most `micro_batch` records; one piece where it is None. together: records that no cut may part, at least one
+    such lot is in every piece. ConfigError below 1.
+    """
     check_micro_batch(micro_batch)
     if micro_batch is None:
         return [slice(0, records)]
-    return [slice(start, min(start + micro_batch, records)) for start in range(0, records, micro_batch)]
+    size = max(micro_batch // together, 1) * together
+    return [slice(start, min(start + size, records)) for start in range(0, records, size)]
 
 
-def embed_all(embed: Embed, pieces: list[slice]) -> Tensor:
-    """The embeddings [2b, D] of all pieces: with their graph where there is one piece, else a leaf that collects their gradient."""
+def embed_all(embed: Embed, pieces: list[slice], parts: int) -> Tensor:
+    """The embeddings [v b, D] of all pieces: with their graph where there is one piece, else a leaf that collects their gradient."""
     if len(pieces) == 1:
         return embed(pieces[0])
     with torch.no_grad():
-        parts = [_by_view(embed(piece)) for piece in pieces]
-    return torch.cat(parts, dim=1).flatten(0, 1).requires_grad_()
+        made = [_by_part(embed(piece), parts) for piece in pieces]
+    return torch.cat(made, dim=1).flatten(0, 1).requires_grad_()
 
 
-def backward_all(embed: Embed, pieces: list[slice], z_2bD: Tensor) -> None:
+def backward_all(embed: Embed, pieces: list[slice], z_vbD: Tensor, parts: int, together: int = 1) -> None:
     """The second pass: hand the gradient that `embed_all`'s result has received down to the parameters, piece by piece."""
     if len(pieces) == 1:
         return  # the loss's own backward reached them
-    assert z_2bD.grad is not None, "the loss is differentiated first"
-    gradient_VbD = _by_view(z_2bD.grad)
+    assert z_vbD.grad is not None, "the loss is differentiated first"
+    gradient_VbD = _by_part(z_vbD.grad, parts)
     for piece in pieces:
-        embed(piece).backward(gradient_VbD[:, piece].flatten(0, 1))  # type: ignore[no-untyped-call]
+        subjects = slice(piece.start // together, piece.stop // together)
+        embed(piece).backward(gradient_VbD[:, subjects].flatten(0, 1))  # type: ignore[no-untyped-call]
 
 
-def _by_view(z_2bD: Tensor) -> Tensor:
-    return z_2bD.reshape(2, len(z_2bD) // 2, -1)
+def _by_part(z_vbD: Tensor, parts: int) -> Tensor:
+    return z_vbD.reshape(parts, len(z_vbD) // parts, -1)
 
 
 def refuse_shared_state(model: nn.Module, workers: int, pieces: int) -> None:

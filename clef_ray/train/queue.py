@@ -23,11 +23,14 @@ class EmbeddingQueue:
         self.held: Queue | None = None
 
     def push(self, z_VD: Tensor, pairs: Pairs) -> None:
-        """Add both views of a batch (first views, then second; V = 2B) without their graph; of more than `rows` the last stay."""
+        """Add views of a batch (one of every subject, or first views, then second: V = B or 2B) without their graph; of more than `rows`
+        the last stay.
+        """
         if not self.rows:
             return
-        risk_VK, completeness_V = pairs.risk_BK.repeat(2, 1), pairs.completeness_B.repeat(2)
-        new = Queue(z_VD.detach(), risk_VK, completeness_V, pairs.patient_B.repeat(2))
+        views = len(z_VD) // len(pairs.patient_B)
+        risk_VK, completeness_V = pairs.risk_BK.repeat(views, 1), pairs.completeness_B.repeat(views)
+        new = Queue(z_VD.detach(), risk_VK, completeness_V, pairs.patient_B.repeat(views))
         if self.held is None:
             self.held = Queue(*(part[-self.rows :].clone() for part in _parts(new)))
             return

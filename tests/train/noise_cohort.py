@@ -76,7 +76,7 @@ def make_trainer(settings=None, rank=0, world_size=1, micro_batch=None):
     context.rank, context.world_size = rank, world_size
     people, rows = subjects(run, table), training_rows(run, table)
     plan = read_plan(run, people, rows, np.zeros(len(table), dtype=np.int64))
-    return Trainer(run, people, plan, ResidentFeed(signals, ("I",)), context, micro_batch)
+    return Trainer(run, people, plan, ResidentFeed(signals, ("I",)), context, micro_batch, table=table)
 
 
 def steps(trainer, count):
@@ -88,7 +88,7 @@ def steps(trainer, count):
         share = len(batch) // trainer.context.world_size
         own = batch[trainer.context.rank * share :][:share]
         _, values = trainer.step(epoch, step, batch, trainer.feed.batch(epoch, own, trainer.choose))
-        named = [*trainer.model.named_parameters(), *trainer.loss.named_parameters()]
+        named = [*trainer.learner.named_parameters(), *trainer.loss.named_parameters()]
         found.append((values.numpy(), {name: p.grad.numpy().copy() for name, p in named}))
     return found
 

@@ -173,7 +173,7 @@ def test_a_learned_temperature_moves_and_is_told_and_a_fixed_one_is_not(tmp_path
 def test_weights_decay_and_a_learned_temperature_does_not():
     trainer = make_trainer({"loss.learn_temperature": True, "optimiser.weight_decay": 0.5})
     decays = [(g["weight_decay"], len(g["params"])) for g in trainer.optimiser.param_groups]
-    assert decays == [(0.5, len(list(trainer.model.parameters()))), (0.0, 1)]
+    assert decays == [(0.5, len(list(trainer.learner.parameters()))), (0.0, 1)]
     assert trainer.optimiser.param_groups[1]["params"][0] is trainer.loss.temperature.log
 
 

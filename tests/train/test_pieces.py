@@ -38,10 +38,10 @@ def test_in_double_precision_the_gradients_are_those_of_the_whole(size):
     whole = loss(net(x_V6F.reshape(12, 4)))
     expected = torch.autograd.grad(whole, net.parameters())
     pieces = cut(6, size)
-    z = embed_all(embed, pieces)
+    z = embed_all(embed, pieces, 2)
     value = loss(z)
     value.backward()
-    backward_all(embed, pieces, z)
+    backward_all(embed, pieces, z, 2)
     assert value.item() == pytest.approx(whole.item(), rel=1e-13)
     for parameter, gradient in zip(net.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-11, atol=1e-13)
@@ -77,7 +77,7 @@ def test_a_run_in_pieces_ends_near_the_plain_one_and_is_the_same_run(tmp_path):
 
 def held_bytes(trainer):
     """The most bytes that autograd holds at once during a step, parameters aside."""
-    parameters = {p.data_ptr() for p in trainer.model.parameters()}
+    parameters = {p.data_ptr() for p in trainer.learner.parameters()}
     now, peak = 0, 0
 
     class Held:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from noise_cohort import STILL, assert_same_steps, make_trainer, steps
 
-from clef_ray.distributed import gather_views, sum_gradients
+from clef_ray.distributed import gather_parts, sum_gradients
 from clef_ray.errors import ConfigError
 from clef_ray.losses import Pairs, mean, reduce
 from clef_ray.losses.guided import Guided
@@ -53,7 +53,7 @@ def work(rank, world_size):
         layer = torch.nn.Linear(5, 4, bias=False, dtype=torch.float64)
         layer.weight.data.copy_(weight)
         own = x_2BF[:, rank * share : (rank + 1) * share].reshape(-1, 5)
-        z_all, rows = gather_views(layer(own), context)
+        z_all, rows = gather_parts(layer(own), 2, context)
         terms = loss(z_all, rows, pairs)
         counts = torch.stack([t.count for t in terms])
         totals = torch.stack([t.total for t in terms])
