@@ -115,6 +115,7 @@ def test_a_node_that_is_not_like_the_others(tmp_path):
     assert "--dashboard-host" in found["ray"]["detail"]
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.slow
 def test_two_nodes_that_are_alike(tmp_path):

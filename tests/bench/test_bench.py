@@ -145,6 +145,7 @@ def test_memory_is_what_the_call_adds_in_a_process_of_its_own():
     assert held[0] == 1
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_losses_figures_say_speed_and_memory_of_every_batch(monkeypatch):
     monkeypatch.setattr(loss, "LARGEST_PLAIN", 16)

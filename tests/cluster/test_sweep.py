@@ -254,6 +254,7 @@ def test_the_reason_of_a_group_is_the_error_of_ours_and_first_one_that_would_com
     assert str(gone) == "the group of workers broke off: snippet"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_group_that_loses_a_worker_is_started_again_as_often_as_is_asked_for(
     local_ray, folder, tmp_path, monkeypatch

@@ -117,6 +117,7 @@ def test_a_group_that_tune_stops_leaves_its_cpus_and_its_process_to_the_next(loc
     assert not complete(run_store(str(tmp_path), long))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_a_group_at_the_first_try(local_ray, folder, tmp_path):
     [result] = in_group([override(RUN, {"optimiser.lr": 1e6})], folder, tmp_path)

@@ -39,8 +39,8 @@ def storage(tmp_path_factory):
     return tmp_path_factory.mktemp("smoke")
 
 
-#: One with an axis, one with queues and choices; the others are run by `make test-long`.
-SHORT = ("ablate_alpha", "ablate_negatives")
+#: One with an axis; the others are run by `make test-long`.
+SHORT = ("ablate_alpha",)
 
 
 @pytest.mark.parametrize(

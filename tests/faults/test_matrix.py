@@ -75,6 +75,7 @@ def by_itself(sweep: Sweep, fault: str, before, begin: float) -> None:
     TABLE.append((fault, "goes on by itself", time.monotonic() - begin))
 
 
+@pytest.mark.faults
 def test_kill_of_the_driver(sweep):
     sweep.start()
     before = sweep.until_epoch(2)

@@ -365,7 +365,7 @@ tracker.close_ablation(t.Table(made, found), {{}})
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["sqlite", "server"])
+@pytest.mark.parametrize("place", ["sqlite", pytest.param("server", marks=pytest.mark.long)])
 def test_four_sweeps_at_once_on_one_store_lose_nothing(tmp_path, request, place):
     """Four processes meet a database that none has used before; every metric row of each is there once."""
     if place == "server":
