@@ -27,7 +27,7 @@ from clef_ray.evaluate.monitor import Monitor, Read, reader
 from clef_ray.evaluate.problem import Material
 from clef_ray.evaluate.run import TaskResult, run_task
 from clef_ray.registry import METHODS, TASKS
-from clef_ray.shards import Corpus
+from clef_ray.shards import Corpus, Records
 from clef_ray.store import Store
 from clef_ray.train.feed import Feed, resident
 from clef_ray.train.loop import (
@@ -131,9 +131,9 @@ def pretrain_here(
 def evaluate(
     run: Run,
     judging: Judging,
-    home: Corpus,
+    home: Records,
     store: Store,
-    targets: Mapping[str, Corpus] | None = None,
+    targets: Mapping[str, Records] | None = None,
     device: str = "auto",
 ) -> dict[str, TaskResult]:
     """Every task's result, on the corpus of pretraining and on each target, by the key of its metrics; what is stored is read, not run.
@@ -187,7 +187,7 @@ class _Encoder:
         return self._read
 
 
-def _materials(encoder: _Encoder, corpora: Mapping[str, Corpus], split: SplitName) -> dict[str, Material]:
+def _materials(encoder: _Encoder, corpora: Mapping[str, Records], split: SplitName) -> dict[str, Material]:
     """What each corpus gives a task to work with; "" is the one of pretraining."""
     home: Material | None = None
     materials = {}

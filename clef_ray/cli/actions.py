@@ -12,7 +12,7 @@ from clef_ray.registry import DATASETS
 if TYPE_CHECKING:
     from clef_ray.config import Run, Spec
     from clef_ray.evaluate.run import TaskResult
-    from clef_ray.shards import Corpus
+    from clef_ray.shards import Records
 
 
 def synth(arguments: argparse.Namespace) -> int:
@@ -113,10 +113,27 @@ def _results(arguments: argparse.Namespace) -> "Mapping[str, TaskResult]":
     }
     told = _leakage(run, arguments.data, own, folders, tasks)
     print(f"Leakage: {told}.", file=sys.stderr if arguments.json else sys.stdout)
-    targets = {name: _judged(folder, tasks, run) for name, folder in folders.items()}
+    targets = {name: _judged(at, tasks, run) for name, at in folders.items()}
+    if arguments.workers:
+        _embed_in_parallel(folder, [own, *folders.values()], tasks, arguments)
     marks = {name: corpus.manifest.fingerprint for name, corpus in targets.items()}
     judging = Judging(tasks, home.manifest.fingerprint, tuple(sorted(marks.items())))
     return evaluate_run(run, judging, home, Store(folder), targets, arguments.device)
+
+
+def _embed_in_parallel(
+    run: str, folders: Sequence[str], tasks: Sequence["Spec"], arguments: argparse.Namespace
+) -> None:
+    """All embeddings that evaluation will look for, by Ray Data."""
+    from clef_ray.cluster.features import embed_shards
+    from clef_ray.cluster.session import session
+    from clef_ray.distributed import pick_device
+    from clef_ray.store import Store
+
+    gpus = 0.0 if pick_device(arguments.device).type == "cpu" else 1.0
+    with session():
+        for folder in folders:
+            embed_shards(Store(run).path(), Store(folder).path(), tasks, arguments.workers, gpus=gpus)
 
 
 def _require_home(run: "Run", data: str, mark: str) -> None:
@@ -151,11 +168,16 @@ def _leakage(run: "Run", data: str, folder: str, targets: Mapping[str, str], tas
     return leakage(Known.read(folder), judged, seen, OFFICIAL).told() + unchecked(tasks)
 
 
-def _judged(folder: str, tasks: Sequence["Spec"], run: "Run") -> "Corpus":
-    """The corpus in a folder of shards, with those of its leads that the tasks look at, one at least."""
+def _judged(folder: str, tasks: Sequence["Spec"], run: "Run") -> "Records":
+    """The corpus in a folder of shards: in memory, with those of its leads that the tasks look at, where a task trains an encoder on it;
+    else its signals are read when, and if, embeddings are made.
+    """
     from clef_ray.evaluate.features import task_leads
-    from clef_ray.shards import Manifest, load_corpus
+    from clef_ray.registry import TASKS
+    from clef_ray.shards import Manifest, OnDisk, load_corpus
 
+    if not any(getattr(task.build(TASKS), "mode", "") in ("finetune", "scratch") for task in tasks):
+        return OnDisk.open(folder, run.signals.fs)
     leads = Manifest.load(folder).leads
     return load_corpus(folder, run.signals.fs, task_leads(tasks, leads) or leads[:1])
 

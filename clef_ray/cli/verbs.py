@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from clef_ray.cli import corpora, operations, verb
+from clef_ray.cli import corpora, operations, trained, verb
 from clef_ray.cli.actions import evaluate, ingest, pretrain, score, synth
 from clef_ray.cli.map_help import MapHelp
 from clef_ray.registry import DATASETS
@@ -30,6 +30,7 @@ def add_all(actions: Subparsers) -> None:
     _add_score(actions)
     _add_pretrain(actions)
     _add_evaluate(actions)
+    trained.add_all(actions)
     operations.add_all(actions)
 
 
@@ -248,6 +249,13 @@ def _add_evaluate(actions: Subparsers) -> None:
         help="print the metrics as JSON and nothing else; what was found of leakage goes to standard error",
     )
     add("--device", default="auto", help="cpu, cuda, ... (default: auto)")
+    add(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="make the embeddings on N Ray workers, of the cluster that RAY_ADDRESS names or of this machine (default: in this process)",
+    )
 
 
 def _add_data(add: Any) -> None:

@@ -19,7 +19,8 @@ from clef_ray.evaluate.embedder import Embedder
 from clef_ray.evaluate.problem import Unanswerable
 from clef_ray.randomness import fold
 from clef_ray.registry import TASKS
-from clef_ray.shards import Corpus
+from clef_ray.sections import Signals
+from clef_ray.shards import Records
 from clef_ray.signal.filters import resample
 from clef_ray.store import Store
 from clef_ray.tasks import Task, lead_in
@@ -33,13 +34,13 @@ AT_ONCE = 1024
 
 
 class Features:
-    """`Material.features` and `Material.trainable` of a run's encoder on a corpus in memory.
+    """`Material.features` and `Material.trainable` of a run's encoder on a corpus.
 
     load: gives the encoder, which is asked for when something has to be computed with it, and not where all embeddings are there already;
     store: the run's, where embeddings are kept.
     """
 
-    def __init__(self, run: Run, load: Callable[[], Embedder], corpus: Corpus, store: Store) -> None:
+    def __init__(self, run: Run, load: Callable[[], Embedder], corpus: Records, store: Store) -> None:
         self._run, self._load, self._corpus, self._store = run, load, corpus, store
         self._made: dict[str, NDArray[np.float32]] = {}
 
@@ -56,13 +57,11 @@ class Features:
             kept = self._kept(name)
             self._made[name] = self._computed(task) if kept is None else kept
             if kept is None:
-                content = io.BytesIO()
-                np.save(content, self._made[name], allow_pickle=False)
-                self._store.write_bytes(name, content.getvalue())
+                keep(self._store, name, self._made[name])
         return self._made[name]
 
     def _file(self, task: Task) -> str:
-        return _name(self._run, self._corpus.manifest.fingerprint, self._lead(task), task.rate)
+        return file_name(self._run, self._corpus.manifest.fingerprint, self._lead(task), task.rate)
 
     def _kept(self, name: str) -> NDArray[np.float32] | None:
         """What the store has; None where that is nothing, or nothing that can be used."""
@@ -78,12 +77,8 @@ class Features:
         return None
 
     def _computed(self, task: Task) -> NDArray[np.float32]:
-        encoder, rows_N = self._load(), np.arange(len(self._corpus.table))
-        parts = [rows_N[n : n + AT_ONCE] for n in range(0, len(rows_N), AT_ONCE)]
-        z_ND: NDArray[np.float32] = np.concatenate(
-            [encoder.features(self._millivolts(task, part_N)) for part_N in parts]
-        ).astype(np.float32)
-        return z_ND
+        encoder, parts = self._load(), pieces(len(self._corpus.table))
+        return np.concatenate([encoder.features(self._millivolts(task, part_N)) for part_N in parts])
 
     def pretrained(self) -> nn.Module:
         return copy.deepcopy(self._load().encoder)
@@ -94,7 +89,7 @@ class Features:
     @property
     def window(self) -> float:
         signals = self._run.signals
-        return min(signals.seconds, float(self._corpus.signals.raw_NKT.shape[2] / signals.fs))
+        return min(signals.seconds, float(self._corpus.samples / signals.fs))
 
     def inputs(
         self, task: Task, rows_N: NDArray[np.int64], span: tuple[float, float] | None = None
@@ -112,23 +107,40 @@ class Features:
         return lead
 
     def _millivolts(self, task: Task, rows_N: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The window that the encoder sees, [rows, T]; of a corpus whose records are shorter than that, whole records."""
-        signals, corpus = self._run.signals, self._corpus
-        x_NT = corpus.millivolts(rows_N, self._lead(task))
-        if task.rate is not None and task.rate != corpus.fs:
-            x_NT = resample(resample(x_NT, corpus.fs, task.rate), task.rate, corpus.fs)
-        return np.ascontiguousarray(x_NT[:, : round(signals.seconds * signals.fs)])
+        return windows(self._corpus.millivolts(rows_N, self._lead(task)), self._run.signals, task.rate)
+
+
+def windows(x_NT: NDArray[np.float32], signals: Signals, rate: float | None) -> NDArray[np.float32]:
+    """What the encoder sees of records at the training rate, [N, T]; of records that are shorter than that, the whole.
+
+    rate [Hz]: what a task limits them to first.
+    """
+    if rate is not None and rate != signals.fs:
+        x_NT = resample(resample(x_NT, signals.fs, rate), rate, signals.fs)
+    return np.ascontiguousarray(x_NT[:, : round(signals.seconds * signals.fs)])
+
+
+def pieces(records: int) -> list[NDArray[np.int64]]:
+    """The positions of the records that are embedded together, the same ones wherever it is done."""
+    return [np.arange(n, min(n + AT_ONCE, records)) for n in range(0, records, AT_ONCE)]
+
+
+def keep(store: Store, name: str, z_ND: NDArray[np.float32]) -> None:
+    """Write embeddings where `Features` looks for them."""
+    content = io.BytesIO()
+    np.save(content, z_ND, allow_pickle=False)
+    store.write_bytes(name, content.getvalue())
 
 
 def stored_features(run: Run, data: str, lead: str, store: Store) -> NDArray[np.float32] | None:
     """What a run's store keeps of its embeddings of a corpus (its fingerprint) in one lead, [N, D]; None where there is nothing usable."""
-    name = _name(run, data, lead, None)
+    name = file_name(run, data, lead, None)
     found = _array(store.read_bytes(name)) if store.exists(name) else None
     return found if found is not None and found.ndim == 2 and found.dtype == np.float32 else None
 
 
-def _name(run: Run, data: str, lead: str, rate: float | None) -> str:
-    """Named by all that embeddings depend on: the encoder, the records, and what is cut out of them. Not by the device: its rounding is."""
+def file_name(run: Run, data: str, lead: str, rate: float | None) -> str:
+    """Where a run's store has its embeddings: named by all that embeddings depend on: the encoder, the records, and what is cut out of them. Not by the device: its rounding is."""
     window = {"lead": lead, "rate": rate, "fs": run.signals.fs, "seconds": run.signals.seconds}
     content = {"run": run.fingerprint(), "data": data, **window}
     return f"{FOLDER}/{fingerprint({'features': EVALUATION_VERSION, **content})}.npy"

@@ -5,10 +5,18 @@
                               1 where they point everywhere alike (Chen & He 2021, arXiv 2011.10566, section 4.1)
     embedding/effective_rank  how many directions they use: exp of the entropy of the normalised singular values (Roy & Vetterli 2007,
                               EUSIPCO), of the uncentred matrix, so that one direction for all is 1; at most the smaller of patients and D
+    embedding/uniformity      log of the mean of exp(-2 |u - v|^2) over pairs of patients, unit norm (Wang & Isola 2020, arXiv 2005.10242,
+                              section 4.2); 0: all in one point; about -4, less negative in few dimensions: spread evenly over the sphere
+    embedding/alignment       mean |u - v|^2 of the two halves of one window, unit norm (the same paper, alpha = 2), 0..4; 0: one point
+
+Whatever a method calls a positive pair, the pair of `alignment` is the first and the second half of the same window, each embedded by
+itself: so it means the same for all methods and for untrained encoders, and needs neither views nor second records. It is low where an
+encoder keeps what lasts, and it is low where it has collapsed: read it with the others. `collapse.py` says when a run looks collapsed.
 
 Early stopping and people read them; training does not, so that a run with and without them is the same run. They belong to the run's
 history, which sweeps with other tasks share: patients, score and lead depend on the run and the data alone, never on a task.
-Measured on one thread of a CPU (5 s at 100 Hz): 1.8 % of an epoch's CPU time with 1 298 records, 1.4 % with 7 771.
+Measured on one thread of a CPU (5 s at 100 Hz) without the halves, which double it: 1.8 % of an epoch's CPU time with 1 298 records, 1.4 %
+with 7 771.
 """
 
 from collections.abc import Callable
@@ -19,6 +27,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.spatial.distance import pdist
 from torch import nn
 
 from clef_ray.augment import window
@@ -69,12 +78,20 @@ class Monitor:
         """
         if len(self.x_PT) < LEAST_PATIENTS:
             return {}
+        half = self.x_PT.shape[1] // 2
         training = encoder.training
-        z_PD = Embedder(encoder, self.run, str(self.device)).features(self.x_PT).astype(np.float64)
+        embed = Embedder(encoder, self.run, str(self.device)).features
+        windows = (self.x_PT, self.x_PT[:, :half], self.x_PT[:, half : 2 * half])
+        z_PD, first_PD, second_PD = (embed(x_PT).astype(np.float64) for x_PT in windows)
         encoder.train(training)
-        if not np.isfinite(z_PD).all():
+        if not all(np.isfinite(found).all() for found in (z_PD, first_PD, second_PD)):
             return {}
-        metrics = {"embedding/std": spread(z_PD), "embedding/effective_rank": effective_rank(z_PD)}
+        metrics = {
+            "embedding/std": spread(z_PD),
+            "embedding/effective_rank": effective_rank(z_PD),
+            "embedding/uniformity": uniformity(z_PD),
+            "embedding/alignment": alignment(first_PD, second_PD),
+        }
         known_P = np.isfinite(self.risk_P)
         agreement = rsa(z_PD[known_P], self.risk_P[known_P])
         return metrics if np.isnan(agreement) else {"valid/rsa": agreement, **metrics}
@@ -124,6 +141,16 @@ def effective_rank(z_PD: NDArray[np.float64]) -> float:
     singular = np.linalg.svd(_unit(z_PD), compute_uv=False)
     share = singular[singular > 0] / max(singular.sum(), np.finfo(float).tiny)
     return float(np.exp(-(share * np.log(share)).sum())) if len(share) else 0.0
+
+
+def uniformity(z_PD: NDArray[np.float64]) -> float:
+    """Log of the mean of exp(-2 |u - v|^2) over the pairs of at least two unit-norm embeddings, -8..0; 0 where all of them are zero."""
+    return float(np.log(np.exp(-2 * pdist(_unit(z_PD), "sqeuclidean")).mean()))
+
+
+def alignment(z_PD: NDArray[np.float64], other_PD: NDArray[np.float64]) -> float:
+    """Mean squared distance of the unit-norm embeddings that stand in the same row, 0..4; 0 where all of them are zero."""
+    return float(((_unit(z_PD) - _unit(other_PD)) ** 2).sum(axis=1).mean())
 
 
 def _unit(z_PD: NDArray[np.float64]) -> NDArray[np.float64]:

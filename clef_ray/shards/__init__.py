@@ -17,7 +17,16 @@ verify.py, info.py: is it whole, what is it. merge.py, unite.py, split.py, deriv
 `clef_ray.cluster.ingest` runs the same steps in parallel.
 """
 
-from clef_ray.shards.corpus import Corpus, load_corpus, part_rows, read_rows, read_table, row_groups
+from clef_ray.shards.corpus import (
+    Corpus,
+    OnDisk,
+    Records,
+    load_corpus,
+    part_rows,
+    read_rows,
+    read_table,
+    row_groups,
+)
 from clef_ray.shards.decode import Stored, decode
 from clef_ray.shards.ingest import Plan, ingest_local
 from clef_ray.shards.manifest import Manifest, Part
@@ -29,10 +38,12 @@ __all__ = [
     "SCHEMA_VERSION",
     "Corpus",
     "Manifest",
+    "OnDisk",
     "Part",
     "PartSummary",
     "Plan",
     "Quarantined",
+    "Records",
     "Stored",
     "decode",
     "ingest_local",

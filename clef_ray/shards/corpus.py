@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -40,9 +41,44 @@ class Corpus:
         """The row group each record lies in, [N]."""
         return row_groups(self.manifest)
 
+    @property
+    def samples(self) -> int:
+        """Of each record."""
+        return int(self.signals.raw_NKT.shape[2])
+
     def millivolts(self, rows: NDArray[np.int64], lead: str) -> NDArray[np.float32]:
         """One lead of the records at positions `rows`, [rows, samples] in mV."""
         return self.signals.take(rows, self.leads.index(lead)).millivolts()[:, 0]
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """Shards whose signals are read when they are asked for; else as `Corpus`."""
+
+    folder: str
+    table: pd.DataFrame
+    fs: float
+    leads: tuple[str, ...]
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, folder: str, fs: float) -> Self:
+        """All leads of the shards in `folder`."""
+        manifest = Manifest.load(folder)
+        return cls(folder, read_table(folder), fs, manifest.leads, manifest)
+
+    @property
+    def samples(self) -> int:
+        """Of each record."""
+        return resampled_length(self.manifest.samples, self.manifest.fs, self.fs)
+
+    def millivolts(self, rows: NDArray[np.int64], lead: str) -> NDArray[np.float32]:
+        """One lead of the records at positions `rows`, [rows, samples] in mV."""
+        return read_rows(self.folder, rows, self.fs, (lead,)).millivolts()[:, 0]
+
+
+#: What is evaluated on.
+Records = Corpus | OnDisk
 
 
 def load_corpus(folder: str, fs: float, leads: tuple[str, ...] | None = None) -> Corpus:
