@@ -78,7 +78,8 @@ class Features:
 
     def _computed(self, task: Task) -> NDArray[np.float32]:
         encoder, parts = self._load(), pieces(len(self._corpus.table))
-        return np.concatenate([encoder.features(self._millivolts(task, part_N)) for part_N in parts])
+        made = [encoder.features(self._millivolts(task, part_N)) for part_N in parts]
+        return np.concatenate(made).astype(np.float32)
 
     def pretrained(self) -> nn.Module:
         return copy.deepcopy(self._load().encoder)
