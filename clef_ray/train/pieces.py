@@ -67,5 +67,5 @@ def refuse_shared_state(model: nn.Module, workers: int, pieces: int) -> None:
         if isinstance(module, nn.BatchNorm1d | nn.Dropout):
             raise ConfigError(
                 f"encoder: {type(module).__name__} works on the share of the batch it sees, so {' of '.join(divided)} would give "
-                "another result than one; use one worker and no --micro-batch below the batch, or norm=none and dropout=0"
+                "another result than one; use one worker and no --micro-batch below the batch, or norm=gn or none, and dropout=0"
             )
