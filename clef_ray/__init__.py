@@ -16,7 +16,7 @@ __all__ = ["__version__", "load"]
 
 
 def load(path: str) -> "Embedder":
-    """Load a trained encoder from a run directory or its encoder.pt (see evaluate/embedder.py)."""
+    """A trained encoder from a run directory, its encoder.pt, a .safetensors file, a published checkpoint, or hf://owner/name."""
     from clef_ray.evaluate.embedder import Embedder
 
     return Embedder.load(path)

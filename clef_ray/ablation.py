@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from clef_ray.budget import Budget, require_equal
 from clef_ray.config import (
     EVALUATION_VERSION,
     Run,
@@ -21,11 +22,12 @@ from clef_ray.config import (
     to_dict,
 )
 from clef_ray.errors import ConfigError
+from clef_ray.evaluate.gaps import check_gaps
 from clef_ray.evaluate.inputs import OFFICIAL
 from clef_ray.evaluate.judging import Judging, prefixes
 from clef_ray.evaluate.run import TaskResult
 from clef_ray.registry import unknown
-from clef_ray.settings import apply, check_parts, options_of
+from clef_ray.settings import apply, check_negatives, check_parts, options_of
 
 #: Minutes on two cores. The experiments share it, so that an arm that several of them have is trained once.
 EMBEDDED_BUDGET: Mapping[str, Any] = {
@@ -54,6 +56,7 @@ class Arm:
 
     family: the arms that the answer compares with one another; x: the place on the ablation's axis, where the family has one (a line of
     the report's curves), None for a category. A control has no family; against: the arm that it is the control of, empty for the base.
+    tuning: how many configurations its settings were chosen among; unequal: why its budget may differ from the others' (clef_ray/budget.py).
     """
 
     name: str
@@ -61,6 +64,8 @@ class Arm:
     family: str = ""
     x: float | None = None
     against: str = ""
+    tuning: int = 0
+    unequal: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ class Ablation:
     for --smoke. larger: arguments of the same command at a larger budget. The last five are the embedded budget's unless they are given.
     targets: further corpora that every encoder is judged on: name -> data as `--data` takes it. gaps: further metrics, each one metric
     minus another of the same encoder: name -> (the one, the other) (`evaluate/gaps.py`). clouds: the corpus whose embeddings the report draws
-    (`report/clouds.py`): a target's name, empty for that of pretraining; None: they are not drawn.
+    (`report/clouds.py`): a target's name, empty for that of pretraining; None: they are not drawn. equal_budget: whether its trained arms must
+    have an equal budget, as clef_ray/budget.py defines it.
 
     Raises ConfigError where two arms have one name, base or an arm's `against` names none, or clouds names no target.
     """
@@ -94,6 +100,7 @@ class Ablation:
     targets: Mapping[str, str] = field(default_factory=dict)
     gaps: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     clouds: str | None = None
+    equal_budget: bool = False
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.every]
@@ -141,7 +148,7 @@ class Outcome:
 
     state: COMPLETE: everything is there; FAILED: why stands in reason; PRUNED: stopped early, so history and no results, and reason
     names the rule. results: a task's key (`Asked`) -> its result; history: one mapping per epoch (`epoch`, `loss`, `lr`, ...); seconds: `pretrain`, `evaluate`,
-    `wall`; shared_with: the trial ("arm seed") that trained this run, when another one did; reason: why it failed or was stopped; lost: it FAILED for no fault of its
+    `wall`; cost: what pretraining took besides (`train/cost.py`), empty in runs from before it was measured; shared_with: the trial ("arm seed") that trained this run, when another one did; reason: why it failed or was stopped; lost: it FAILED for no fault of its
     own (a process, a node or the storage went away), so that the same command may do better.
     """
 
@@ -150,6 +157,7 @@ class Outcome:
     results: Mapping[str, TaskResult] = field(default_factory=dict)
     history: Sequence[Mapping[str, float]] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
     shared_with: str | None = None
     reason: str | None = None
     lost: bool = False
@@ -266,17 +274,14 @@ def plan(
     for trial in {t.arm.name: t for t in trials}.values():  # the seed changes nothing that can be wrong
         check(trial)
     tasks = tuple(task_spec(t) for t in ablation.tasks)
-    _check_gaps(ablation, prefixes(tasks))
+    asked = prefixes(tasks)
+    check_gaps(ablation.gaps, [*asked, *(f"{t}/{p}" for t in ablation.targets for p in asked)], ablation.name)
+    if ablation.equal_budget:
+        first = {t.arm.name: t for t in trials}
+        require_equal(
+            ablation.name, [Budget.of(t.run, n, t.arm.tuning, t.arm.unequal) for n, t in first.items()]
+        )
     return Plan(ablation, tuple(trials), tasks, data, smoke)
-
-
-def _check_gaps(ablation: Ablation, asked: Sequence[str]) -> None:
-    """ConfigError where a gap names a metric that none of the tasks can have on any of the corpora. asked: the tasks' prefixes."""
-    keys = [*asked, *(f"{target}/{prefix}" for target in ablation.targets for prefix in asked)]
-    for gap, pair in ablation.gaps.items():
-        for metric in pair:
-            if not any(metric.startswith(f"{key}/") for key in keys):
-                raise unknown("task", metric.rpartition("/")[0], keys, f"{ablation.name}, gap {gap}")
 
 
 def check(trial: Trial) -> None:
@@ -288,12 +293,4 @@ def check(trial: Trial) -> None:
     if not {*run.train_folds} <= set(range(1, 11)):
         raise ConfigError(f"train_folds {run.train_folds}: folds are numbered 1 to 10")
     check_parts(run)
-    options = dict(run.loss.options) if run.loss else {}
-    wanted, queue = options.get("negatives"), options.get("queue", 0)
-    most = 2 * run.optimiser.batch - 2 + queue
-    if wanted is not None and wanted > most:
-        held = f"at most {most} (2B-2" + (f" + {queue} queued)" if queue else ")")
-        raise ConfigError(
-            f"arm {trial.arm.name!r}: {wanted} negatives per anchor, but a batch of {run.optimiser.batch} holds {held}; "
-            "raise optimiser.batch or loss.queue, or choose fewer"
-        )
+    check_negatives(run, f"arm {trial.arm.name!r}")

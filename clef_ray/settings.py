@@ -70,3 +70,16 @@ def check_parts(run: Run) -> None:
         run.score.build(SCORES)
     if (leads := dict(run.encoder.options).get("in_leads", 1)) != 1:
         raise ConfigError(f"encoder.in_leads: {leads} given; a view shows one lead, so it must be 1")
+
+
+def check_negatives(run: Run, who: str) -> None:
+    """ConfigError where a loss wants more negatives per anchor than the batch and the queue hold. run: canonical."""
+    options = dict(run.loss.options) if run.loss else {}
+    wanted, queue = options.get("negatives"), options.get("queue", 0)
+    most = 2 * run.optimiser.batch - 2 + queue
+    if wanted is not None and wanted > most:
+        held = f"at most {most} (2B-2" + (f" + {queue} queued)" if queue else ")")
+        raise ConfigError(
+            f"{who}: {wanted} negatives per anchor, but a batch of {run.optimiser.batch} holds {held}; "
+            "raise optimiser.batch or loss.queue, or choose fewer"
+        )

@@ -29,6 +29,7 @@ from clef_ray.evaluate.run import TaskResult, run_task
 from clef_ray.registry import METHODS, TASKS
 from clef_ray.shards import Corpus, Records
 from clef_ray.store import Store
+from clef_ray.train.cost import NOTHING, Meter
 from clef_ray.train.feed import Feed, resident
 from clef_ray.train.loop import (
     ENCODER,
@@ -63,7 +64,7 @@ def seconds_of(store: Store) -> dict[str, float]:
 
 
 def record_of(store: Store) -> dict[str, Any]:
-    """A COMPLETE run's record: history, seconds, leakage counts."""
+    """A COMPLETE run's record: history, seconds, cost, leakage counts."""
     record: dict[str, Any] = json.loads(store.read_bytes(RECORD))
     return record
 
@@ -89,15 +90,16 @@ def pretrain(
     run, begin = run.canonical(), time.perf_counter()
     rows = training_rows(run, table)
     history: list[dict[str, float]] = []
-    earlier = 0.0
+    earlier, cost = 0.0, dict(NOTHING)
     if METHODS.get(run.method.name).trains:
-        people = subjects(run, table)
+        meter, people = Meter(context.device), subjects(run, table)
         plan = read_plan(run, people, rows, row_groups)
-        trainer = Trainer(run, people, plan, feed, context, micro_batch, bank, table)
+        trainer = Trainer(run, people, plan, feed, context, micro_batch, bank, table, meter)
         if context.rank == 0:
             earlier = sum(epoch["seconds"] for epoch in history_so_far(context.store))
         watch = Monitor.of(run, table, feed.leads, read, context.device) if context.rank == 0 else None
         history, encoder = trainer.fit(watch), trainer.encoder
+        cost = meter.cost(steps=run.epochs * plan.steps, batch=plan.batch, workers=context.world_size)
     else:
         encoder = build_encoder(run)
     if context.rank == 0:
@@ -109,6 +111,7 @@ def pretrain(
             "patients_excluded": int(held_out),
             "workers": context.world_size,
             "seconds": earlier + time.perf_counter() - begin,
+            "cost": cost,
         }
         finish(run, encoder, history, context.store, facts)
 
@@ -215,4 +218,5 @@ def load_outcome(trial: Trial, judging: Judging, storage: str) -> Outcome | None
         with_gaps(judging.gaps, results),
         record["history"],
         {**seconds_of(store), "pretrain": record["seconds"]},
+        record.get("cost", {}),
     )

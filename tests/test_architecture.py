@@ -47,6 +47,7 @@ SCIENCE = (
     "clef_ray.encoders",
     "clef_ray.losses",
     "clef_ray.methods",
+    "clef_ray.weights",
     "clef_ray.train",
     "clef_ray.evaluate",
     "clef_ray.ablation",

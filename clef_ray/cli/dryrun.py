@@ -3,7 +3,7 @@
 import argparse
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,38 +35,56 @@ from clef_ray.tracking import public
 from clef_ray.train.feed import ResidentFeed
 from clef_ray.train.loop import Trainer
 from clef_ray.train.plan import ReadPlan
-from clef_ray.train.subjects import Subjects, training_rows
+from clef_ray.train.subjects import read_plan, subjects, training_rows
 from clef_ray.trial import load_outcome
 
 
-def step_seconds(run: Run, micro_batch: int | None) -> float:
-    """Time of one optimiser step of this run on this machine's CPU, one thread, on noise of the right shape (the faster of two)."""
+def step_seconds(run: Run, micro_batch: int | None, table: pd.DataFrame) -> float:
+    """Time of one optimiser step of this run on this machine's CPU, one thread, on noise of the right shape (the faster of two).
+
+    table: the cohort's; its first batch's people and labels stand for all. ConfigError and DataError where the run could not train on it.
+    """
     run, batch = run.canonical(), run.optimiser.batch
+    first = _read_plan(run, table).batches(0)[0]
+    own = table.iloc[first].reset_index(drop=True)
     rng = np.random.default_rng(0)
     samples = round(run.signals.seconds * run.signals.fs)
     scale = np.ones((batch, 1), dtype=np.float32)
     signals = Stored(rng.integers(-999, 999, (batch, 1, samples)).astype(np.int16), 1000 * scale, 0 * scale)
     lead = "I" if run.views.lead == "random" else run.views.lead
-    people = Subjects(np.arange(batch), rng.uniform(1, 20, (batch, 1)), np.ones(batch))
-    read = ReadPlan(np.arange(batch), np.zeros(batch, dtype=np.int64), batch, 0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    feed, context = ResidentFeed(signals, (lead,)), LocalContext(Store("."), "cpu")
-    trainer = Trainer(run, people, read, feed, context, micro_batch)
+    feed, context, read = (
+        ResidentFeed(signals, (lead,)),
+        LocalContext(Store("."), "cpu"),
+        _read_plan(run, own),
+    )
+    trainer = Trainer(run, subjects(run, own), read, feed, context, micro_batch, table=own)
+    rows = read.batches(0)[0]
     times = []
     for _ in range(2):
         begin = time.perf_counter()
-        trainer.step(0, 0, np.arange(batch), feed.batch(0, np.arange(batch), trainer.choose))
+        trainer.step(0, 0, rows, feed.batch(0, rows, trainer.choose))
         times.append(time.perf_counter() - begin)
     torch.set_num_threads(threads)
     return min(times)
 
 
+def _read_plan(run: Run, table: pd.DataFrame) -> ReadPlan:
+    """The run's batches, of the same size and number, whatever the risks: shards that are not there yet have no risks to sort by."""
+    rows, plain = training_rows(run, table), replace(run, score=None, batches="shuffled")
+    return read_plan(plain, subjects(plain, table), rows, np.zeros(len(table), dtype=np.int64))
+
+
 def training_steps(runs: Sequence[Run], table: pd.DataFrame) -> list[int]:
     """Optimiser steps of each run on the cohort of this table, of which runs may see different folds."""
-    alike = {run.train_folds: run for run in runs}
-    records = {folds: len(training_rows(run, table)) for folds, run in alike.items()}
-    return [run.epochs * (records[run.train_folds] // run.optimiser.batch) for run in runs]
+
+    def key(run: Run) -> tuple[object, ...]:
+        return run.train_folds, run.method.name, run.optimiser.batch
+
+    alike = {key(run): run.canonical() for run in runs}
+    each = {k: _read_plan(run, table).steps for k, run in alike.items()}
+    return [run.epochs * each[key(run)] for run in runs]
 
 
 def unasked(ablation: Ablation, chosen: Collection[str]) -> list[str]:
@@ -125,7 +143,7 @@ def show_search(
     fresh = len(asked.fresh_seeds) * 2
     whole = max(0, asked.configurations - ended) * len(asked.seeds) + fresh
     (steps,) = training_steps([run], data.table)
-    seconds = whole * steps * step_seconds(run, request.micro_batch) / room.concurrent
+    seconds = whole * steps * step_seconds(run, request.micro_batch, data.table) / room.concurrent
     say(
         f"left to do: at most {whole} runs of {steps} training steps, {fresh} of them with fresh seeds; about {seconds / 60:.1f} min of "
         "pretraining on CPUs like this one's where none is stopped early, evaluation not counted"
@@ -220,6 +238,11 @@ def _reading(data: _Data, runs: Sequence[Run], tasks: Sequence[Spec]) -> str:
     return reading(data.shape, len(data.table), fs, seen, judged).line
 
 
+def _effort(run: Run) -> tuple[object, ...]:
+    """What mostly decides how long a step takes."""
+    return run.optimiser.batch, run.optimiser.precision, run.encoder, run.method
+
+
 def show(
     draft: Plan,
     data: str,
@@ -265,10 +288,9 @@ def show(
     trained = [r for r in left if r.epochs]
     steps = training_steps(trained, cohort.table)
     at_once = min(room.concurrent, max(len(left), 1)) * request.workers_per_trial
-    cost = {
-        b: step_seconds(r, request.micro_batch) for b, r in {r.optimiser.batch: r for r in trained}.items()
-    }
-    seconds = sum(n * cost[r.optimiser.batch] for r, n in zip(trained, steps, strict=True)) / at_once
+    alike = {_effort(r): r for r in trained}
+    cost = {effort: step_seconds(r, request.micro_batch, cohort.table) for effort, r in alike.items()}
+    seconds = sum(n * cost[_effort(r)] for r, n in zip(trained, steps, strict=True)) / at_once
     say(
         f"left to do: {len(left)} trials, {sum(steps)} training steps; about {seconds / 60:.1f} min of pretraining on CPUs like this one's, evaluation not counted"
     )

@@ -14,6 +14,7 @@ from clef_ray.cluster.ingest import ingest
 from clef_ray.cluster.interrupt import interruptible
 from clef_ray.cluster.session import session
 from clef_ray.config import Run, Spec
+from clef_ray.registry import METHODS
 from clef_ray.shards import Manifest
 from clef_ray.store import Store
 from clef_ray.studies.storage import check as check_study
@@ -82,8 +83,11 @@ def data_of(arguments: argparse.Namespace, runs: Sequence[Run]) -> str:
 
 
 def smoke_data(runs: Sequence[Run]) -> str:
-    """The cohort of --smoke: few patients, but in the eight training folds of ten enough for one of the largest batches."""
-    return f"synthetic:patients={_smoke_patients(runs)},records_per_patient=1"
+    """The cohort of --smoke: few patients, but in the eight training folds of ten enough for one of the largest batches. Of one record each,
+    but for methods that take two of a patient.
+    """
+    pairs = any(getattr(METHODS.get(run.method.name), "pairs_records", False) for run in runs)
+    return f"synthetic:patients={_smoke_patients(runs)},records_per_patient={2 if pairs else 1}"
 
 
 def smoke_targets(

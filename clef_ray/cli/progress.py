@@ -14,6 +14,7 @@ from rich.markup import escape
 from clef_ray.ablation import Outcome, Plan, Trial
 from clef_ray.cli.live import View
 from clef_ray.cli.standing import Leading, Standing, duration, name
+from clef_ray.evaluate.collapse import collapse
 from clef_ray.tracking import Tracker
 
 #: Seconds between two drawings of the panel: its clock counts seconds.
@@ -29,7 +30,7 @@ _COLOURS = {"COMPLETE": "green", "PRUNED": "yellow", "FAILED": "red"}
 
 
 class Display:
-    """A Watcher (cluster/agenda.py) that shows how the sweep stands.
+    """A Watcher (cluster/agenda.py) that shows how the sweep stands, and warns once of a run whose embedding looks collapsed.
 
     total: how many runs there are in all, those of the plan where None (a sweep, which grows, says so; see also `total`). slots: how many
     run at once. resources: what one run holds, e.g. {"CPU": 2, "GPU": 0.5}; one CPU where None. leading: the metric of results that
@@ -59,6 +60,7 @@ class Display:
         self._ticker = Thread(target=self._tick, daemon=True)
         self._live: Live | None = None
         self._lines: deque[str] = deque(maxlen=KEPT)
+        self._collapsed: set[str] = set()
 
     def __enter__(self) -> Self:
         # Some CI offers a pseudo-terminal whose log nobody could read.
@@ -84,6 +86,10 @@ class Display:
     def epoch(self, trial: Trial, metrics: Mapping[str, float]) -> None:
         with self._lock:
             self.standing.epoch(trial, metrics)
+        who, why = name(trial), collapse(metrics)
+        if why and who not in self._collapsed:
+            self._collapsed.add(who)
+            self._print(f"[yellow]{escape(who)} looks collapsed in epoch {metrics['epoch']:.0f}:[/] {why}")
 
     def end(self, outcome: Outcome) -> None:
         with self._lock:

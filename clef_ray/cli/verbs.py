@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from clef_ray.cli import corpora, operations, trained, verb
+from clef_ray.cli import corpora, export, operations, trained, verb
 from clef_ray.cli.actions import evaluate, ingest, pretrain, score, synth
 from clef_ray.cli.map_help import MapHelp
 from clef_ray.registry import DATASETS
@@ -31,6 +31,7 @@ def add_all(actions: Subparsers) -> None:
     _add_pretrain(actions)
     _add_evaluate(actions)
     trained.add_all(actions)
+    export.add_all(actions)
     operations.add_all(actions)
 
 

@@ -1,11 +1,18 @@
 """The encoder of CLEF: a one-dimensional ResNeXt with squeeze-and-excitation ("Net1D"; size M is also ECGFounder's
 backbone).
 
-Sizes and shapes follow the published checkpoints (arXiv 2512.02180; Zenodo 17572734).
+Sizes and shapes follow the published checkpoints (arXiv 2512.02180; Zenodo 17572734). The published numbers of parameters count batch
+normalisation that CLEF never uses, so they are those of norm='bn'; norm='none' holds no such weights:
+
+| size | norm='bn', 1 lead | norm='bn', 12 leads | norm='none', 1 lead | tensors of norm='bn' | time steps of 5000 samples |
+|---|---|---|---|---|---|
+| S | 447,792 | 453,424 | 443,184 | 257 | 40 |
+| M | 30,654,000 | 30,665,264 | 30,587,632 | 507 | 20 |
+| L | 296,623,360 | 296,645,888 | 296,301,312 | 957 | 5 |
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,20 +23,27 @@ from clef_ray.registry import unknown
 
 KERNEL = 16
 
+#: Groups of channels of norm='gn': the most that leave two channels in each group of the narrowest layer (S has one of 16).
+GROUPS = 8
+
+Norm = Literal["none", "bn", "gn", "ln"]
+
 
 @dataclass(frozen=True, slots=True)
-class _Size:
-    base: int  # channels of the stem
-    ratio: float  # bottleneck width / stage width
-    filters: tuple[int, ...]  # stage widths
+class Size:
+    """Channels of the stem, bottleneck width / stage width, and of each stage its width and how many blocks it has."""
+
+    base: int
+    ratio: float
+    filters: tuple[int, ...]
     blocks: tuple[int, ...]
     group_width: int
 
 
-_SIZES = {
-    "S": _Size(32, 0.5, (32, 64, 64, 128, 128, 256), (1, 1, 2, 2, 2, 2), 8),
-    "M": _Size(64, 1.0, (64, 160, 160, 400, 400, 1024, 1024), (2, 2, 2, 3, 3, 4, 4), 16),
-    "L": _Size(128, 1.5, (128, 256, 256, 512, 512, 1024, 1024, 2048, 2048), (2, 3, 3, 4, 4, 5, 5, 6, 6), 32),
+SIZES = {
+    "S": Size(32, 0.5, (32, 64, 64, 128, 128, 256), (1, 1, 2, 2, 2, 2), 8),
+    "M": Size(64, 1.0, (64, 160, 160, 400, 400, 1024, 1024), (2, 2, 2, 3, 3, 4, 4), 16),
+    "L": Size(128, 1.5, (128, 256, 256, 512, 512, 1024, 1024, 2048, 2048), (2, 3, 3, 4, 4, 5, 5, 6, 6), 32),
 }
 
 
@@ -46,14 +60,27 @@ class _SameConv(nn.Conv1d):
         return super().forward(functional.pad(x_BCT, _same_padding(x_BCT.shape[-1], KERNEL, self.stride[0])))
 
 
-class _Activation(nn.Sequential):
-    """Normalisation (only with norm='bn'), swish, dropout: what precedes each convolution of a block."""
+class _StepNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of each time step by itself."""
 
-    def __init__(self, channels: int, norm: str, dropout: float) -> None:
-        super().__init__()
-        if norm == "bn":
-            self.append(nn.BatchNorm1d(channels))
-        self.append(nn.SiLU())
+    def forward(self, x_BCT: Tensor) -> Tensor:
+        return super().forward(x_BCT.transpose(1, 2)).transpose(1, 2)
+
+
+def _normalisation(norm: Norm, channels: int) -> list[nn.Module]:
+    """The layer, in a list that is empty for `none`."""
+    if norm == "bn":
+        return [nn.BatchNorm1d(channels)]
+    if norm == "gn":
+        return [nn.GroupNorm(GROUPS, channels)]
+    return [_StepNorm(channels)] if norm == "ln" else []
+
+
+class _Activation(nn.Sequential):
+    """Normalisation, swish, dropout: what precedes each convolution of a block."""
+
+    def __init__(self, channels: int, norm: Norm, dropout: float) -> None:
+        super().__init__(*_normalisation(norm, channels), nn.SiLU())
         if dropout > 0:
             self.append(nn.Dropout(dropout))
 
@@ -62,13 +89,14 @@ class _Block(nn.Module):
     """1x1, grouped k=16, 1x1, squeeze-and-excitation; the identity is max-pooled in time and zero-padded in channels."""
 
     def __init__(
-        self, size: _Size, width_in: int, width: int, stride: int, *, first: bool, norm: str, dropout: float
+        self, size: Size, width_in: int, width: int, stride: int, *, first: bool, norm: Norm, dropout: float
     ) -> None:
         super().__init__()
         middle = int(width * size.ratio)
         self.stride = stride
         self.grown = width - width_in
-        self.before1 = _Activation(width_in, norm, dropout)
+        # The first block follows the stem's own activation and skips this one; the published weights hold its batch normalisation all the same.
+        self.before1 = _Activation(width_in, "none" if first and norm != "bn" else norm, dropout)
         self.conv1 = nn.Conv1d(width_in, middle, 1)
         self.before2 = _Activation(middle, norm, dropout)
         self.conv2 = _SameConv(middle, middle, KERNEL, stride, groups=width // size.group_width)
@@ -77,7 +105,7 @@ class _Block(nn.Module):
         self.squeeze = nn.Linear(width, width // 2)
         self.excite = nn.Linear(width // 2, width)
         self.first = first
-        if first:  # follows the stem's own activation; the published weights count its unused normalisation all the same
+        if first:
             self.before1.requires_grad_(False)
 
     def forward(self, x_BCT: Tensor) -> Tensor:
@@ -97,27 +125,28 @@ class Clef(nn.Module):
 
     size: S (0.45 M parameters, 256 features), M (30.7 M, 1024) or L (297 M, 2048). in_leads: leads of the input, 1 or
     12 as published.
-    norm: `none`, as CLEF runs, or `bn`, batch normalisation before every activation (the published parameter counts
-    include its weights, which CLEF never uses). dropout: probability after each activation, 0 as CLEF runs.
+    norm: what precedes every activation: `none`, as CLEF runs; `bn`, batch normalisation; `gn`, group normalisation (GROUPS groups of channels,
+    over all time steps of a record); `ln`, layer normalisation over the channels of each time step. dropout: probability after each
+    activation of a block, 0 as CLEF runs. ConfigError for other values.
     """
 
     def __init__(
         self,
         size: Literal["S", "M", "L"] = "S",
         in_leads: int = 1,
-        norm: Literal["none", "bn"] = "none",
+        norm: Norm = "none",
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if size not in _SIZES:
-            raise unknown("size", size, _SIZES, "encoder clef")
-        if norm not in ("none", "bn"):
-            raise unknown("norm", norm, ("none", "bn"), "encoder clef")
+        if size not in SIZES:
+            raise unknown("size", size, SIZES, "encoder clef")
+        if norm not in get_args(Norm):
+            raise unknown("norm", norm, get_args(Norm), "encoder clef")
         if in_leads < 1:
             raise ConfigError(f"encoder clef, in_leads: {in_leads} given; at least 1")
         if not 0 <= dropout < 1:
             raise ConfigError(f"encoder clef, dropout: {dropout:g} given; allowed is 0 <= dropout < 1")
-        shape = _SIZES[size]
+        shape = SIZES[size]
         self.dim = shape.filters[-1]
         self.stem = nn.Sequential(
             _SameConv(in_leads, shape.base, KERNEL, stride=2), _Activation(shape.base, norm, 0.0)
@@ -134,6 +163,15 @@ class Clef(nn.Module):
         self.blocks = nn.Sequential(*blocks)
 
     def forward(self, x_BCT: Tensor) -> Tensor:
-        """Features [records, dim] of signals [records, leads, samples]; any length from 1 sample (500 Hz x 10 s as published)."""
+        """Features [records, dim] of signals [records, leads, samples]: the mean of `tokens` over time. Any length from 1 sample (500 Hz x 10 s
+        as published).
+        """
+        return self._steps(x_BCT).mean(-1)
+
+    def tokens(self, x_BCT: Tensor) -> Tensor:
+        """The features of every time step, [records, steps, dim]. Each stage halves the time, as the stem does, and rounds up."""
+        return self._steps(x_BCT).transpose(1, 2)
+
+    def _steps(self, x_BCT: Tensor) -> Tensor:
         features_BDT: Tensor = self.blocks(self.stem(x_BCT))
-        return features_BDT.mean(-1)
+        return features_BDT

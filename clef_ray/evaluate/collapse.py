@@ -19,10 +19,10 @@ def collapse(metrics: Mapping[str, float], least_rank: float = LEAST_RANK) -> st
 
     metrics: those of `Monitor`; others are passed over, so histories from before there were as many can be asked too.
     """
-    for name, what, least in (
-        ("embedding/effective_rank", "effective rank", least_rank),
-        ("embedding/std", "spread (embedding/std)", LEAST_STD),
+    for name, what, least, decimals in (
+        ("embedding/effective_rank", "effective rank", least_rank, 2),
+        ("embedding/std", "spread (embedding/std)", LEAST_STD, 4),
     ):
         if name in metrics and metrics[name] < least:
-            return f"{what} of the embedding {metrics[name]:.2g}, below {least:g}"
+            return f"{what} of the embedding {metrics[name]:.{decimals}f}, below {least:g}"
     return None

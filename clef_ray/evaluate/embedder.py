@@ -23,6 +23,7 @@ from clef_ray.registry import unknown
 from clef_ray.signal.filters import resample
 from clef_ray.store import Store
 from clef_ray.train.loop import ENCODER, build_encoder
+from clef_ray.weights import is_address, read_weights
 
 #: Signals shorter than this hold too few beats to mean anything.
 SHORTEST_SECONDS = 2.0
@@ -31,6 +32,10 @@ SHORTEST_SECONDS = 2.0
 #: activations fit in no cache, and several times less than one operation after the other spread over all cores (measured, encoder S).
 PIECE = 64
 BATCH = 256
+
+
+#: Endings of files of weights that are no run's.
+PUBLISHED = (".safetensors", ".ckpt", ".pth")
 
 
 class Embedder:
@@ -44,7 +49,12 @@ class Embedder:
 
     @classmethod
     def load(cls, path: str, device: str = "auto") -> Self:
-        """From a run directory (or URI) or its encoder.pt. Weights and configuration must match exactly; else StorageError."""
+        """From a run directory (or URI), its encoder.pt, or what `weights.read_weights` takes: a .safetensors file, a published checkpoint,
+        `hf://owner/name`. Weights and configuration must match exactly; else StorageError, or of such files DataError.
+        """
+        if is_address(path) or path.endswith(PUBLISHED):
+            weights = read_weights(path)
+            return cls(weights.encoder, weights.run(), device)
         if path.endswith(".pt"):
             folder, name = path.rpartition("/")[0] or ".", Path(path).name
         else:
@@ -86,8 +96,8 @@ class Embedder:
         x_NT = resample(np.atleast_2d(x), fs, self.run.signals.fs)
         window = round(self.run.signals.seconds * self.run.signals.fs)
         count = max(x_NT.shape[1] // window, 1)
-        parts = [self.features(x_NT[:, i * window : (i + 1) * window]) for i in range(count)]
-        z_ND: NDArray[np.float32] = np.stack(parts).mean(axis=0)
+        windows = x_NT[:, : count * window].reshape(len(x_NT) * count, -1)
+        z_ND: NDArray[np.float32] = self.features(windows).reshape(len(x_NT), count, -1).mean(axis=1)
         return z_ND[0] if x.ndim == 1 else z_ND
 
     def _check(self, x: NDArray[np.float32], fs: float, lead: str) -> None:

@@ -1,11 +1,12 @@
 """Metrics that are one metric minus another of the same encoder, as an ablation's `gaps` declare them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
 from clef_ray.evaluate.bootstrap import Estimate
 from clef_ray.evaluate.result import TaskResult
+from clef_ray.registry import unknown
 
 #: The key of the results of all gaps.
 KEY = "gaps"
@@ -34,6 +35,14 @@ def with_gaps(
         if least := [n for n in patients if n is not None]:
             many[next(counts(name, "n_patients"))] = min(least)
     return {**results, KEY: TaskResult(found, many, notes=tuple(notes))}
+
+
+def check_gaps(gaps: Mapping[str, tuple[str, str]], prefixes: Collection[str], where: str) -> None:
+    """ConfigError where a gap names a metric that none of the tasks can have on any of the corpora. prefixes: of the metrics they have."""
+    for gap, pair in gaps.items():
+        for metric in pair:
+            if not any(metric.startswith(f"{prefix}/") for prefix in prefixes):
+                raise unknown("task", metric.rpartition("/")[0], prefixes, f"{where}, gap {gap}")
 
 
 def counts(metric: str, of: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 To add one: a file NAME.py with class Name; `trains` says whether there is anything to optimise, `gives` what its learner
 returns, `default_loss` names a file of losses/ that takes just that, and the constructor's parameters are its switches.
+`pairs_records = True`, where it has that, asks for batches of pairs of records of one patient (train/pairs.py).
 `learner(encoder, setting)` returns the module that is trained; all of it but its `encoder` is thrown away after pretraining.
 
 What a learner may return, in parts of one row per subject, one part after the other (so that the parts of all workers can
@@ -10,7 +11,7 @@ be put together, and a batch can be encoded in pieces):
     views        z_a, z_b: embeddings of two views; the losses of pairs take them (losses/guided.py, ntxent.py, ...)
     keys         q_a, k_b: queries, and keys that no gradient reaches (losses/moco.py)
     predictions  p_a, p_b, t_b, t_a: predictions, and their targets, which no gradient reaches (losses/byol.py)
-    own          the loss of each subject itself, one column: for methods that compare nothing with other records
+    own          the loss of each subject itself, one column, -inf where it has none: of methods that compare nothing with other records
 
 A result may not depend on how a batch is divided among workers and pieces: randomness is drawn from (`At.key`, record), and
 layers that look across the records of a batch are refused where it is divided (train/pieces.py).

@@ -21,6 +21,7 @@ from clef_ray.report.comparison import Comparison, compare
 from clef_ray.report.dotplot import dots
 from clef_ray.report.figures import curve
 from clef_ray.report.html import page
+from clef_ray.report.pareto import accuracy_against_cost
 from clef_ray.report.pictures import pictures
 from clef_ray.report.study import Gain, StudyView
 from clef_ray.report.study_figures import study_figures
@@ -44,7 +45,7 @@ def write_report(
     """Write a report into `<ablation>-<plan's fingerprint>/`; returns name -> path or URI.
 
     report.html; table.csv (every value), table.md and table.tex (the headline table); plan.json; and the page's figures as PNG and SVG:
-    curve-<metric>.png of the families on the axis, arms-<metric>.png of those that are categories, training.png, a sweep's, and those of the tasks (`pictures.py`).
+    curve-<metric>.png of the families on the axis, arms-<metric>.png of those that are categories, accuracy-against-cost.png, training.png, a sweep's, and those of the tasks (`pictures.py`).
     study: the sweep whose configurations the arms are, the same that `compare` was given; resources: what one run held, e.g.
     {"CPU": 2, "GPU": 0.5}, for the page's hours; more: further figures for the page.
     Another plan (other data, arms, settings, --smoke) has another folder, so that no comparison overwrites another.
@@ -77,6 +78,7 @@ def _drawings(made: record.Report, comparison: Comparison, more: Sequence[Drawin
         file = metric.replace("/", "-")
         drawn[f"curve-{file}"] = curve(comparison, metric)
         drawn[f"arms-{file}"] = dots(comparison, metric)
+    drawn["accuracy-against-cost"] = accuracy_against_cost(comparison, made.outcomes)
     drawn |= {_file(d.title): d for d in (*more, *pictures(made.plan, made.outcomes, comparison))}
     drawn["training"] = training_curves(made.outcomes)
     return {name: drawing for name, drawing in drawn.items() if drawing is not None}

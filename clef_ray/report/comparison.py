@@ -11,6 +11,7 @@ from clef_ray.ablation import Ablation, Arm, Outcome, Plan
 from clef_ray.evaluate.leakage import FOUND
 from clef_ray.report import findings, testing, wording
 from clef_ray.report.budget import larger
+from clef_ray.report.doubts import doubts
 from clef_ray.report.family import corrected_rows, corrected_trends, family, looked_at
 from clef_ray.report.overall import Overall, overall
 from clef_ray.report.rows import (
@@ -170,7 +171,7 @@ def compare(
         trends,
         comparisons,
         answer,
-        wording.caveats(plan, rows, gaps, checks, comparisons, tested),
+        (*wording.caveats(plan, rows, gaps, checks, comparisons, tested), *doubts(plan, outcomes)),
         larger(plan, options),
         study,
         family=tested,

@@ -1,4 +1,4 @@
-"""What an experiment cost: seconds of its runs, and those times the resources that each held."""
+"""What an experiment cost: seconds of its runs, and those times the resources that each held; operations and memory of one run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,14 @@ from clef_ray.ablation import Outcome, Plan
 
 KINDS = ("pretrain", "evaluate", "wall")
 
+#: What pretraining one run took besides (`train/cost.py`), as a page names it.
+MEASURED = {
+    "records": "records seen",
+    "flops_per_record": "FLOPs per record",
+    "flops": "FLOPs",
+    "memory_bytes": "peak memory",
+}
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -15,6 +23,7 @@ class Cost:
     unknown: kind -> runs that did not measure it, where there are any (evaluation: of those that finished).
 
     hours: resource ("CPU", "GPU") -> hours held, as far as they are known; empty where the resources of a run or all times are not.
+    measured: name of `MEASURED` -> mean over the finished runs that measured it.
     """
 
     runs: int
@@ -22,6 +31,7 @@ class Cost:
     total: Mapping[str, float]
     unknown: Mapping[str, int]
     hours: Mapping[str, float]
+    measured: Mapping[str, float]
 
     @property
     def partial(self) -> bool:
@@ -71,7 +81,14 @@ def _cost(outcomes: Sequence[Outcome], resources: Mapping[str, float]) -> Cost:
         {kind: sum(seconds) for kind, seconds in measured.items()},
         {kind: count for kind, count in unknown.items() if count > 0},
         {name: busy * amount / 3600 for name, amount in resources.items() if amount and timed},
+        {name: mean for name in MEASURED if (mean := mean_cost(outcomes, name)) is not None},
     )
+
+
+def mean_cost(outcomes: Sequence[Outcome], name: str) -> float | None:
+    """The mean of one of a run's costs over the finished runs that measured it; None where none did."""
+    found = [o.cost[name] for o in outcomes if o.state == "COMPLETE" and name in o.cost]
+    return fmean(found) if found else None
 
 
 def _seconds(outcome: Outcome) -> Mapping[str, float]:

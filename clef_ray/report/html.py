@@ -13,11 +13,11 @@ from clef_ray.config import flatten, to_dict
 from clef_ray.report._style import Drawing, svg
 from clef_ray.report._templates import templates
 from clef_ray.report.comparison import Comparison
-from clef_ray.report.costs import KINDS, costs
+from clef_ray.report.costs import KINDS, MEASURED, costs
 from clef_ray.report.findings import front, winner_cells
 from clef_ray.report.record import Report
 from clef_ray.report.testing import GAPS, OVERALL, TESTS, effect, probability
-from clef_ray.report.wording import LEGEND, counted, half, number, signed, span, were
+from clef_ray.report.wording import LEGEND, counted, half, number, prefixed, signed, span, were
 
 _DATA = ("data", "dataset", "data_fingerprint")
 _CODE = ("git_commit", "clef-ray")
@@ -34,6 +34,7 @@ def page(report: Report, comparison: Comparison, drawings: Sequence[Drawing]) ->
         "effect": effect,
         "half": half,
         "duration": _duration,
+        "amount": _amount,
         "text": _text,
         "counted": counted,
         "were": were,
@@ -60,6 +61,7 @@ def page(report: Report, comparison: Comparison, drawings: Sequence[Drawing]) ->
         classes=_classes(comparison),
         costs=costs(plan, outcomes, report.resources or {}),
         kinds=dict(zip(KINDS, ("pretraining", "evaluation", "wall time"), strict=True)),
+        measured=MEASURED,
         failed=[o for o in outcomes if o.state == "FAILED"],
         stopped=[o for o in outcomes if o.state == "PRUNED"],
         notes=_notes(outcomes),
@@ -82,6 +84,13 @@ def _duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _amount(value: float, kind: str) -> str:
+    """Records as they are, memory in MB, FLOPs with their prefix."""
+    if kind == "records":
+        return f"{value:.0f}"
+    return f"{value / 1e6:.0f} MB" if kind == "memory_bytes" else prefixed(value)
 
 
 def _text(value: object) -> str:

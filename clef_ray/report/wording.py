@@ -40,6 +40,14 @@ def with_interval(cell: Cell) -> str:
     return f"{number(cell.mean)} (95 % t interval over {len(cell.values)} seeds {interval})"
 
 
+def prefixed(value: float) -> str:
+    """Three digits and an SI prefix: `1.23 G`."""
+    for power, letter in ((15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if value >= 10**power:
+            return f"{value / 10**power:.3g} {letter}"
+    return f"{value:.3g}"
+
+
 def least_to_most(counts: Collection[float]) -> str:
     """`200` where all are the same, else `180 to 200`."""
     least, most = min(counts), max(counts)

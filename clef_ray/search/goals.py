@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from clef_ray.errors import ConfigError
+from clef_ray.evaluate.collapse import LEAST_RANK
 from clef_ray.registry import unknown
 
 #: Objectives that are no result of a task: what the pretraining of one run took.
@@ -74,7 +75,8 @@ class Stopping:
     """When a configuration's first run is stopped early.
 
     rule: how it is compared with the others by `metric` after an epoch, but the last one, when there is nothing left to save; grace: epochs (from 1) that every run gets; reduction: about one
-    in so many goes on from one rung to the next; collapse: effective rank of the embedding below which two epochs running stop a run, 0: never.
+    in so many goes on from one rung to the next; collapse: effective rank of the embedding below which an epoch looks collapsed
+    (evaluate/collapse.py; so does one without spread), and two of them running stop a run, 0: never.
     """
 
     rule: Rule = "asha"
@@ -82,7 +84,7 @@ class Stopping:
     direction: Direction = "maximize"
     grace: int = 2
     reduction: int = 3
-    collapse: float = 2.0
+    collapse: float = LEAST_RANK
 
     def __post_init__(self) -> None:
         one_of("rule", self.rule, get_args(Rule), "stopping")

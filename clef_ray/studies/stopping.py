@@ -14,6 +14,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner,
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
+from clef_ray.evaluate.collapse import collapse
 from clef_ray.search import Stopping
 
 #: Whole configurations that the median needs before it stops one.
@@ -71,10 +72,10 @@ class Stopper:
         if math.isfinite(value):
             seen.last = value
             seen.trial.report(value, epoch)
-        rank = metrics.get("embedding/effective_rank", math.inf)
-        seen.flat = seen.flat + 1 if rank < self._rule.collapse else 0
+        flat = collapse(metrics, self._rule.collapse) if self._rule.collapse else None
+        seen.flat = seen.flat + 1 if flat else 0
         if epoch > self._rule.grace and seen.flat >= _COLLAPSED:
-            return f"collapsed: effective rank of the embedding {rank:.2f} in epoch {epoch}, below {self._rule.collapse:g}"
+            return f"collapsed: {flat} in epoch {epoch}"
         if not math.isfinite(value) or not seen.trial.should_prune():
             return None
         return f"{self._rule.rule}: {self._rule.metric} {value:.3f} in epoch {epoch}"

@@ -53,8 +53,9 @@ def per_epoch(name: str) -> bool:
 
 
 def final_metrics(outcome: Outcome, headline: Sequence[str]) -> dict[str, float]:
-    """All metrics, the headline's with their interval over patients (`_low`, `_high`), and the seconds it took."""
+    """All metrics, the headline's with their interval over patients (`_low`, `_high`), the seconds it took and its costs."""
     values = dict(outcome.metrics) | {f"seconds/{name}": value for name, value in outcome.seconds.items()}
+    values |= {f"cost/{name}": value for name, value in outcome.cost.items()}
     for result in outcome.results.values():
         for name in headline:
             if estimate := result.estimates.get(name):

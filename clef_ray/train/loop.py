@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -37,6 +38,7 @@ from clef_ray.methods import At, Learner, Setting
 from clef_ray.randomness import fold
 from clef_ray.registry import ENCODERS, LOSSES, METHODS
 from clef_ray.store import Store
+from clef_ray.train.cost import Meter
 from clef_ray.train.feed import Feed, ahead, check_fed, order_of
 from clef_ray.train.optimise import adamw, learning_rate
 from clef_ray.train.pieces import backward_all, cut, embed_all, refuse_shared_state
@@ -65,6 +67,7 @@ class Trainer:
 
     micro_batch: records encoded at once by one worker, None: its whole slice. It changes the memory needed, not the result.
     bank: the one that the run's views.noise names, None where that is synthetic. table: the corpus', for methods that look at labels.
+    meter: what measures the training's cost, None: it is not measured.
     """
 
     run: Run
@@ -75,6 +78,7 @@ class Trainer:
     micro_batch: int | None = None
     bank: NoiseBank | None = None
     table: pd.DataFrame = field(default_factory=pd.DataFrame)
+    meter: Meter | None = None
     history: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -149,7 +153,8 @@ class Trainer:
         sums = first_bad = torch.zeros((), device=self.context.device)
         planned_SB = self.plan.batches(epoch)
         for step, rows_B in enumerate(planned_SB):
-            names, values = self.step(epoch, step, rows_B, next(batches))
+            with self.meter.step() if self.meter else nullcontext():
+                names, values = self.step(epoch, step, rows_B, next(batches))
             sums = sums + values
             # Kept on the device: looking at it in every step would make the host wait.
             first_bad = torch.where(first_bad.isfinite().all(), values, first_bad)

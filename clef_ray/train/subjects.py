@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from clef_ray.config import Run
 from clef_ray.datasets import covariates_of
 from clef_ray.errors import ConfigError, DataError
-from clef_ray.registry import SCORES
+from clef_ray.registry import METHODS, SCORES
 from clef_ray.scores import delete, fit, risk
+from clef_ray.train.pairs import PairPlan
 from clef_ray.train.plan import ReadPlan
 
 
@@ -72,7 +73,10 @@ def _zero_stands_for_unknown(run: Run) -> bool:
 
 
 def read_plan(run: Run, people: Subjects, rows: NDArray[np.int64], row_groups: NDArray[np.int64]) -> ReadPlan:
-    """The run's batches. ConfigError where they are to be stratified by a score that is a point: it has no order."""
+    """The run's batches: of pairs of a patient's records where the method compares these.
+
+    ConfigError where they are to be stratified by a score that is a point: it has no order; or where there are too few records, or pairs.
+    """
     risk_N = None
     if run.batches == "risk_stratified":
         if people.risk_NK.shape[1] > 1:
@@ -80,7 +84,10 @@ def read_plan(run: Run, people: Subjects, rows: NDArray[np.int64], row_groups: N
                 "batches: risk_stratified needs a score of one value per record to sort them by"
             )
         risk_N = people.risk_NK[rows, 0]
-    return ReadPlan(rows, row_groups[rows], run.optimiser.batch, run.seed, risk_N)
+    batch = run.optimiser.batch
+    if getattr(METHODS.get(run.method.name), "pairs_records", False):
+        return PairPlan.of(rows, row_groups[rows], batch, run.seed, risk_N, people.patient_N[rows])
+    return ReadPlan(rows, row_groups[rows], batch, run.seed, risk_N)
 
 
 def training_rows(run: Run, table: pd.DataFrame) -> NDArray[np.int64]:

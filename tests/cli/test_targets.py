@@ -194,7 +194,7 @@ ABLATION = Ablation(
 def dry(tmp_path, monkeypatch):
     """dry(targets, plan) -> what a dry run prints, on a cluster that is not there."""
     monkeypatch.setattr(dryrun, "check", lambda request: Room(2, {}))
-    monkeypatch.setattr(dryrun, "step_seconds", lambda run, micro_batch: 0.1)
+    monkeypatch.setattr(dryrun, "step_seconds", lambda run, micro_batch, table: 0.1)
     monkeypatch.setattr(stream, "live_nodes", lambda: {"a": {"object_store_memory": 1e9}})
 
     def call(targets, ablation=ABLATION):

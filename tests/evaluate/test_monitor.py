@@ -11,8 +11,18 @@ from scipy.stats import spearmanr
 from clef_ray.config import Run, override
 from clef_ray.datasets import COVARIATES
 from clef_ray.datasets.synthetic import Synthetic
+from clef_ray.evaluate.cloud import cloud
 from clef_ray.evaluate.inputs import Split
-from clef_ray.evaluate.monitor import Monitor, effective_rank, lead, rsa, spread, validation_patients
+from clef_ray.evaluate.monitor import (
+    Monitor,
+    alignment,
+    effective_rank,
+    lead,
+    rsa,
+    spread,
+    uniformity,
+    validation_patients,
+)
 from clef_ray.evaluate.zeroshot import zero_shot
 from clef_ray.scores.score2 import Score2
 from clef_ray.shards import Stored, ingest_local, load_corpus
@@ -28,7 +38,13 @@ SETTINGS = {
     "optimiser.batch": 16,
     "optimiser.epochs": 2,
 }
-NAMES = {"valid/rsa", "embedding/std", "embedding/effective_rank"}
+NAMES = {
+    "valid/rsa",
+    "embedding/std",
+    "embedding/effective_rank",
+    "embedding/uniformity",
+    "embedding/alignment",
+}
 
 
 class Linear(torch.nn.Module):
@@ -112,6 +128,55 @@ def test_spread_is_1_for_isotropic_and_0_for_collapsed_embeddings():
     assert spread(np.zeros((30, 8))) == 0
 
 
+def test_uniformity_is_the_log_of_the_mean_potential_of_all_pairs():
+    """Written out, and the same number as the geometry task's, which goes by cosines."""
+    z = np.random.default_rng(1).normal(size=(25, 6)) + 0.4
+    u = [row / np.sqrt(row @ row) for row in z]
+    pairs = [np.exp(-2 * ((u[i] - u[j]) @ (u[i] - u[j]))) for i in range(25) for j in range(i)]
+    assert uniformity(z) == pytest.approx(np.log(np.mean(pairs)), rel=1e-12)
+    cosine = np.array(u) @ np.array(u).T
+    np.fill_diagonal(cosine, 0)
+    assert uniformity(z) == pytest.approx(cloud(cosine, np.ones((1, 25)))["uniformity"][0], rel=1e-9)
+    assert uniformity(np.ones((9, 3)) * np.arange(1, 10)[:, None]) == pytest.approx(0), (
+        "length does not matter"
+    )
+    opposite = np.concatenate([np.eye(4)[:1], -np.eye(4)[:1]])
+    assert uniformity(opposite) == pytest.approx(-8)
+    spread_out = np.random.default_rng(2).normal(size=(1500, 256))
+    assert uniformity(spread_out) == pytest.approx(-4, abs=0.05)
+
+
+def test_alignment_is_the_mean_squared_distance_of_unit_vectors():
+    rng = np.random.default_rng(3)
+    z, other = rng.normal(size=(2, 12, 5))
+    by_hand = np.mean([2 - 2 * a @ b / np.sqrt((a @ a) * (b @ b)) for a, b in zip(z, other, strict=True)])
+    assert alignment(z, other) == pytest.approx(by_hand, rel=1e-12)
+    assert alignment(z, 3 * z) == pytest.approx(0, abs=1e-15)
+    assert alignment(z, -z) == pytest.approx(4)
+
+
+def test_the_positive_pair_is_the_two_halves_of_one_window():
+    """A window of an odd number of samples: the last one belongs to neither half."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(30, 201)).astype(np.float32)
+    encoder, seen = Linear(rng.normal(size=(5, 100))), []
+    encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
+    made = monitor(x, np.full(30, np.nan))
+    found = made(encoder)
+    whole, first, second = (
+        torch.cat(seen[k : k + len(seen) // 3]) for k in range(0, len(seen), len(seen) // 3)
+    )
+    assert [len(part) for part in (whole, first, second)] == [30] * 3
+    assert [part.shape[-1] for part in (whole, first, second)] == [201, 100, 100]
+    z, other = ((part[:, 0] @ encoder.weights.T).detach().double().numpy() for part in (first, second))
+    assert found["embedding/alignment"] == pytest.approx(alignment(z, other), rel=1e-6)
+    assert found["embedding/uniformity"] == pytest.approx(
+        uniformity((whole[:, 0, :100] @ encoder.weights.T).detach().double().numpy()), rel=1e-6
+    )
+    twice = np.concatenate([x[:, :100], x[:, :100]], axis=1)
+    assert monitor(twice, np.full(30, np.nan))(encoder)["embedding/alignment"] == pytest.approx(0, abs=1e-10)
+
+
 def test_one_record_of_each_validation_patient_with_score2_at_the_centre(table):
     rows, risk = validation_patients(override(Run(), SETTINGS), table)
     chosen = table.iloc[rows]
@@ -158,7 +223,7 @@ def test_what_cannot_be_computed_is_absent_and_never_nan():
     for unknown in (np.full(60, np.nan), few, np.full(60, 3.0)):
         assert monitor(x, unknown)(encoder) == {name: found[name] for name in NAMES - {"valid/rsa"}}
     collapsed = monitor(x, risk)(Linear(np.zeros((5, 100))))
-    assert collapsed == {"embedding/std": 0, "embedding/effective_rank": 0}
+    assert collapsed == dict.fromkeys(NAMES - {"valid/rsa"}, 0)
     assert monitor(x, risk)(Linear(np.full((5, 100), np.nan))) == {}
     some = monitor(x, np.where(np.arange(60) < 40, risk, np.nan))(encoder)
     assert some["valid/rsa"] == monitor(x[:40], risk[:40])(encoder)["valid/rsa"], (

@@ -20,10 +20,13 @@ ARMS = {
     "ablate_negatives": ("choose-stratified", "clef-queue-510"),
     "ablate_risk_scores": ("age_sex", "acute"),
     "ablate_temperature": ("clef-0.07", "clef-learned"),
+    "compare_encoders": ("lstm", "random-vit"),
+    "compare_objectives": ("pclr", "masked"),
     "geometry": ("both", "random"),
     "leakage": ("simclr", "random"),
     "ood_low_resource": ("ld-alone", "random"),
     "scale_data": ("clef-10", "random"),
+    "scale_model": ("simclr-S", "random-S"),
     "zero_shot_negatives": ("clef-127-permuted", "softmax-7"),
 }
 
