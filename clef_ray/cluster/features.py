@@ -55,7 +55,9 @@ def embed_shards(run: str, folder: str, tasks: Sequence[Spec], workers: int, *, 
 def _wanted(tasks: Sequence[Spec], manifest: Manifest) -> set[tuple[str, float | None]]:
     """The leads and rates that the tasks judge; a task whose lead the shards lack says so when it is asked."""
     asked: list[Task] = [task.build(TASKS) for task in tasks]
-    found = {(lead, task.rate) for task in asked for lead in (lead_in(task, manifest.leads), *task.more_leads)}
+    found = {
+        (lead, task.rate) for task in asked for lead in (lead_in(task, manifest.leads), *task.more_leads)
+    }
     return {(lead, rate) for lead, rate in found if lead in manifest.leads}
 
 

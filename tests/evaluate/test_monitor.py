@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from clef_ray.augment import preprocess
 from clef_ray.config import Run, override
 from clef_ray.datasets import COVARIATES
 from clef_ray.datasets.synthetic import Synthetic
@@ -168,6 +169,8 @@ def test_the_positive_pair_is_the_two_halves_of_one_window():
     )
     assert [len(part) for part in (whole, first, second)] == [30] * 3
     assert [part.shape[-1] for part in (whole, first, second)] == [201, 100, 100]
+    for part, wanted in ((first, x[:, :100]), (second, x[:, 100:200])):
+        assert torch.equal(part[:, 0], preprocess(torch.from_numpy(wanted.copy()), made.run.signals))
     z, other = ((part[:, 0] @ encoder.weights.T).detach().double().numpy() for part in (first, second))
     assert found["embedding/alignment"] == pytest.approx(alignment(z, other), rel=1e-6)
     assert found["embedding/uniformity"] == pytest.approx(
