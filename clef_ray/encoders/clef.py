@@ -49,7 +49,9 @@ SIZES = {
 
 def _same_padding(samples: int, kernel: int, stride: int) -> tuple[int, int]:
     """Zeros (left, right) that give ceil(samples / stride) outputs, the odd one on the right."""
-    total = max(0, (-(-samples // stride) - 1) * stride + kernel - samples)
+    # not -(-samples // stride): ONNX rounds the quotient of a negative number towards 0
+    out = (samples + stride - 1) // stride
+    total = max(0, (out - 1) * stride + kernel - samples)
     return total // 2, total - total // 2
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 #: What a method's learner returns and a loss takes, in parts of one row per subject (clef_ray/methods/__init__.py).
-Parts = Literal["views", "keys", "predictions", "own"]
+Parts = Literal["views", "keys", "predictions", "own", "own_views"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class Crt(nn.Module):
     the reconstruction is our choice; its temperature is SimCLR's own. Other records of a patient are no negatives.
     """
 
-    takes: ClassVar[Parts] = "own"
+    takes: ClassVar[Parts] = "own_views"
     uses_risk: ClassVar[bool] = False
     queue: int = 0
 
@@ -34,12 +34,7 @@ class Crt(nn.Module):
         return self.contrast.current_temperature
 
     def forward(self, z_all: Tensor, rows: Tensor, pairs: Pairs) -> list[Term]:
-        """Terms `reconstruction` and `instance`. z_all: [B, 1 + 2 D], error and encodings of both views, from methods/crt.py.
-
-        ConfigError where there are no encodings, as with other methods.
-        """
-        if z_all.shape[1] < 3:
-            raise ConfigError("loss crt takes the encodings that only method crt returns; set loss=own")
+        """Terms `reconstruction` and `instance`. z_all: [B, 1 + 2 D], error and encodings of both views, from methods/crt.py."""
         error_B1, z_a, z_b = z_all.tensor_split((1, (1 + z_all.shape[1]) // 2), dim=1)
         anchors = torch.cat((rows, rows + len(z_all)))
         contrast = self.contrast(torch.cat((z_a, z_b)), anchors, pairs)[0]

@@ -11,7 +11,8 @@ be put together, and a batch can be encoded in pieces):
     views        z_a, z_b: embeddings of two views; the losses of pairs take them (losses/guided.py, ntxent.py, ...)
     keys         q_a, k_b: queries, and keys that no gradient reaches (losses/moco.py)
     predictions  p_a, p_b, t_b, t_a: predictions, and their targets, which no gradient reaches (losses/byol.py)
-    own          the loss of each subject itself, -inf where it has none (losses/own.py); columns behind it are for the method's own loss alone
+    own          the loss of each subject itself, one column, -inf where it has none (losses/own.py)
+    own_views    such a loss and both views' embeddings, in one row (losses/crt.py)
 
 A result may not depend on how a batch is divided among workers and pieces: randomness is drawn from (`At.key`, record), and
 layers that look across the records of a batch are refused where it is divided (train/pieces.py).

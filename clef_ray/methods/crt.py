@@ -100,12 +100,12 @@ class Crt:
     Needs an encoder with patches (encoder=vit). Dropped, not masked: the encoder does not see them. The loss `crt` adds the instance
     discrimination. Ours: the drop shares; the spectrum up to the band's upper edge, as log magnitude and cosine and sine of the phase;
     mean squared errors of both domains over what was dropped, with equal weight. The paper's transformer takes both domains and is kept whole;
-    here the encoder that is kept takes time, and a transformer of 4 blocks above it joins both. loss=own is without the discrimination.
+    here the encoder that is kept takes time, and a transformer of 4 blocks above it joins both. loss.weight=0 is without the discrimination.
     views.noise_mv=0 and views.mask_probability=0 are nearest to the paper: dropping is its only change of a signal.
     """
 
     trains: ClassVar[bool] = True
-    gives: ClassVar[Parts] = "own"
+    gives: ClassVar[Parts] = "own_views"
     default_loss: ClassVar[str] = "crt"
 
     def __init__(self, drop: Drop = (0.3, 0.7), bins: int = 20) -> None:
