@@ -25,7 +25,7 @@ def test_pretrain_encodes_in_pieces_and_names_the_run_as_without(tmp_path, monke
     for pieces in (["--micro-batch", "5"], []):
         assert main([*command, *pieces, "--storage", f"store{len(pieces)}"]) == 0
         runs.append(Path(capsys.readouterr().out.strip().splitlines()[-1]))
-    assert asked == [(16, 5), (16, None)]
+    assert asked == [(16, 5, 1), (16, None, 1)]
     assert runs[0].name == runs[1].name
     losses = [json.loads((run / "pretrain.json").read_text())["history"][0]["loss"] for run in runs]
     assert abs(losses[0] - losses[1]) < 1e-3 * losses[1]
