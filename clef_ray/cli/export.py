@@ -111,7 +111,7 @@ def _windows(weights: "Weights", records: list[str], lead: str | None) -> "Tenso
         try:
             one = read_record(path, wanted)
         except UnreadableError as error:
-            print(f"left out: {path}: {error.reason}")
+            print(f"left out: {path}: {error.reason}: {error.detail}")
             continue
         kept.append((one.mv_T[None], one.fs))
     return windows(weights, kept)
@@ -130,7 +130,7 @@ def _print(made: "Quantised", out: str, windows: int, real: bool) -> None:
     cosine = made.cosine_N
     for name, side, shown in (
         ("float32 (not kept)", made.float32, ("", "")),
-        (out, made.int8, (f"{float(cosine.median()):.5f}", f"{float(cosine.min()):.5f}")),
+        (out, made.int8, (f"{float(cosine.median()):.6f}", f"{float(cosine.min()):.6f}")),
     ):
         table.add_row(name, f"{side.size / 1e3:,.0f}", f"{side.milliseconds:.2f}", *shown)
     console = Console()

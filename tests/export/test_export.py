@@ -129,6 +129,7 @@ def test_onnx_says_what_to_feed(content):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_torch_export_file_runs_on_any_batch_and_length(small, tmp_path):
     made, difference = torch_file.as_torch(small)
     (tmp_path / "a.pt2").write_bytes(made)
@@ -148,6 +149,7 @@ def test_a_torch_export_file_runs_on_any_batch_and_length(small, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_int8_is_smaller_and_says_what_it_costs(small, content, tmp_path, monkeypatch):
     monkeypatch.setattr(int8, "as_onnx", lambda weights: content)
     x = made_up(small, 4)

@@ -102,7 +102,7 @@ def test_a_collapse_stops_after_two_epochs_behind_the_grace(uri):
     ranks = [1.5, 9.0, 1.5, 1.4]
     reasons = [book.epoch(trial, {"epoch": e, "embedding/effective_rank": r}) for e, r in enumerate(ranks, 1)]
     assert reasons[:3] == [None] * 3
-    assert reasons[3].startswith("collapsed: effective rank of the embedding 1.40 in epoch 4")
+    assert reasons[3].startswith("collapsed: effective rank of the embedding 1.40, below 2 in epoch 4")
 
 
 def test_a_run_that_looks_collapsed_in_its_last_epoch_is_whole(uri):
