@@ -194,7 +194,19 @@ def test_lengths_odd_and_even_and_several_batches_are_compared():
     made = check.shapes(1000)
     assert {samples % 2 for _, samples in made} == {0, 1}
     assert len({batch for batch, _ in made}) > 2
+    assert min(samples for _, samples in made) <= 500
+    assert max(samples for _, samples in made) > 2000
     assert min(samples for _, samples in check.shapes(100, fewest=90)) == 90
+
+
+@pytest.mark.parametrize("fewest", range(1, 21))
+def test_the_shortest_signal_is_found(fewest):
+    class From(torch.nn.Module):
+        def forward(self, x_BCT):
+            assert x_BCT.shape[2] >= fewest
+            return x_BCT
+
+    assert torch_file.fewest_samples(From(), 1, 20) == fewest
 
 
 def test_nothing_is_written_where_the_check_fails(flat, tmp_path, monkeypatch):
