@@ -124,13 +124,14 @@ class Registry:
         return getattr(module, "".join(part.capitalize() for part in name.split("_")))
 
     def schema(self, name: str, where: str = "") -> dict[str, Parameter]:
-        """The constructor's parameters by name."""
+        """The constructor's parameters by name; none where a torch module has no constructor of its own, whose signature is (*args, **kwargs)."""
         component = self.get(name, where)
         if component.__init__ is object.__init__:
             return {}
         hints = typing.get_type_hints(component.__init__)
         signature = inspect.signature(component)
-        return {p.name: Parameter(hints.get(p.name, Any), p.default) for p in signature.parameters.values()}
+        named = [p for p in signature.parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        return {p.name: Parameter(hints.get(p.name, Any), p.default) for p in named}
 
     def preset(self, name: str, preset: str, where: str = "") -> Mapping[str, Any]:
         """The options that a preset of a component stands for. ConfigError: it has no presets, or none of that name."""

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import json
 import pkgutil
 import re
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from clef_ray import registry
 from clef_ray.registry import Registry
@@ -130,7 +132,9 @@ def test_a_component_is_had_by_its_name_and_its_constructor_is_its_schema(kind, 
     for option, parameter in kind.schema(name).items():
         assert parameter.annotation is not None, option
         assert option.isidentifier()
-        assert option not in {"args", "kwargs"}
+    signature = inspect.signature(component)
+    variadic = [p for p in signature.parameters.values() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    assert not variadic or component.__init__ in (torch.nn.Module.__init__, object.__init__)
     options = kind.options(name, {})
     assert kind.options(name, options) == options
     json.dumps(options)
