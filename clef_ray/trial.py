@@ -94,6 +94,7 @@ def pretrain(
     if METHODS.get(run.method.name).trains:
         meter, people = Meter(context.device), subjects(run, table)
         plan = read_plan(run, people, rows, row_groups)
+        rows = plan.rows  # without those that the method cannot use
         trainer = Trainer(run, people, plan, feed, context, micro_batch, bank, table, meter)
         if context.rank == 0:
             earlier = sum(epoch["seconds"] for epoch in history_so_far(context.store))

@@ -1,7 +1,9 @@
 """Batches of pairs of a patient's records."""
 
+import json
 from collections import Counter
 
+import noise_cohort
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from clef_ray.sections import Signals, Views
 from clef_ray.shards import ingest_local, load_corpus
 from clef_ray.train import plan as plan_module
 from clef_ray.train.feed import ResidentFeed
+from clef_ray.train.loop import RECORD
 from clef_ray.train.pairs import PairPlan
 
 pytestmark = pytest.mark.filterwarnings("ignore:pairs of a patient's records")
@@ -143,3 +146,14 @@ def test_streamed_windows_are_the_resident_batches(folder, monkeypatch, workers)
         assert rows.tolist() == np.concatenate([batch.rows_b for batch in expected]).tolist()
         raw = np.concatenate([block["raw"] for block in read])
         assert np.array_equal(raw, torch.cat([batch.raw_b2T for batch in expected]).numpy())
+
+
+def test_a_run_tells_the_records_that_it_could_use(tmp_path):
+    """Of 18 training records six are of three patients with two each."""
+    table, held = noise_cohort.cohort()
+    table["patient"] = [f"p{max(n // 2, n - 3)}" for n in range(len(table))]
+    chosen = {"method": "pclr", "optimiser.batch": 4}
+    with pytest.warns(UserWarning, match="12 of the 15 training patients have one record and are left out"):
+        store = noise_cohort.train(tmp_path, chosen, data=(table, held))
+    record = json.loads(store.read_bytes(RECORD))
+    assert (record["records"], record["patients"]) == (6, 3)
