@@ -19,12 +19,11 @@ from clef_ray.cli.recordings import Recording, find, read
 from clef_ray.config import to_dict
 from clef_ray.datasets import LEADS, UnreadableError, lead_name
 from clef_ray.errors import ConfigError, StorageError
-from clef_ray.evaluate.embedder import Embedder
+from clef_ray.evaluate.embedder import Embedder, is_run
 from clef_ray.shards import Manifest, read_rows, read_table
 from clef_ray.shards.manifest import MANIFEST
 from clef_ray.store import Store
-from clef_ray.train.loop import ENCODER
-from clef_ray.weights import is_address, read_weights
+from clef_ray.weights import read_weights
 
 #: Records with one problem that are named; the rest is counted.
 NAMED = 5
@@ -60,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _embedder(where: str, device: str) -> tuple[Embedder, dict[str, str]]:
     """The encoder, and what the output says of it."""
-    if not is_address(where) and (Path(where).is_dir() or Path(where).name == ENCODER or "://" in where):
+    if is_run(where):
         embedder, told = Embedder.load(where, device), {"weights": where}
     else:
         weights = read_weights(where)

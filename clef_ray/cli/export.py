@@ -79,13 +79,12 @@ def _export(arguments: argparse.Namespace) -> int:
 def read(where: str) -> "Weights":
     """An encoder of a run's folder (or its encoder.pt), of a file, or of a hub."""
     from clef_ray.distributed import load_state
-    from clef_ray.evaluate.embedder import Embedder
+    from clef_ray.evaluate.embedder import Embedder, is_run
     from clef_ray.store import Store
     from clef_ray.train.loop import ENCODER
-    from clef_ray.weights import Weights, is_address, read_weights
+    from clef_ray.weights import Weights, read_weights
 
-    ours = Path(where).is_dir() or Path(where).name == ENCODER or "://" in where
-    if is_address(where) or not ours:
+    if not is_run(where):
         return read_weights(where)
     embedder = Embedder.load(where, "cpu")
     folder = where.removesuffix(ENCODER) or "."

@@ -38,6 +38,11 @@ BATCH = 256
 PUBLISHED = (".safetensors", ".ckpt", ".pth")
 
 
+def is_run(where: str) -> bool:
+    """Whether a name stands for a run (its folder, its encoder.pt, a URI of either) rather than for a file of weights or one on a hub."""
+    return not is_address(where) and (Path(where).is_dir() or Path(where).name == ENCODER or "://" in where)
+
+
 class Embedder:
     """An encoder with the preprocessing it was trained with."""
 
