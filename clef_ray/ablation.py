@@ -26,20 +26,10 @@ from clef_ray.evaluate.gaps import check_gaps
 from clef_ray.evaluate.inputs import OFFICIAL
 from clef_ray.evaluate.judging import Judging, prefixes
 from clef_ray.evaluate.run import TaskResult
+from clef_ray.recipes import EMBEDDED_BUDGET, LARGER_BUDGET, SMOKE_BUDGET
 from clef_ray.registry import unknown
 from clef_ray.settings import apply, check_negatives, check_parts, options_of
 
-#: Minutes on two cores. The experiments share it, so that an arm that several of them have is trained once.
-EMBEDDED_BUDGET: Mapping[str, Any] = {
-    "signals.fs": 100,
-    "signals.seconds": 5,  # half the published window: twice the training steps in the same time
-    "views.lead": "I",
-    "optimiser.batch": 128,
-    "optimiser.epochs": 8,
-    "optimiser.lr": 1e-3,
-}
-SMOKE_BUDGET: Mapping[str, Any] = {"optimiser.epochs": 2}
-LARGER_BUDGET = "--data synthetic:patients=20000 --seeds 5 --set signals.seconds=10 --set optimiser.epochs=50"
 HEADLINE = (
     "zeroshot/rsa",
     "zeroshot/rsa_partial",
@@ -180,7 +170,8 @@ class Plan:
     smoke: whether it is the minimal version; data_name: the data as the user named them. Both are for the reader, not part of the identity.
     identity: the fingerprint of a plan that grows (a sweep, whose trials are not known beforehand); empty: it is computed from the trials.
     split: what its encoders are judged on: the test patients, or the patients for choosing (`evaluate.inputs.SPLITS`). targets: the
-    further corpora they are judged on, (name, fingerprint) each.
+    further corpora they are judged on, (name, fingerprint) each. rotation: the folds of which each is the test once (rotation.py), and the
+    outcomes means over them; empty: the split's alone.
     """
 
     ablation: Ablation
@@ -192,6 +183,7 @@ class Plan:
     identity: str = ""
     split: SplitName = "official"
     targets: tuple[tuple[str, str], ...] = ()
+    rotation: tuple[int, ...] = ()
 
     @property
     def judging(self) -> Judging:
@@ -224,6 +216,7 @@ class Plan:
                 "evaluation": EVALUATION_VERSION,
                 **({"targets": [list(t) for t in self.targets]} if self.targets else {}),
                 **split_identity(self.split),
+                **({"rotation": list(self.rotation)} if self.rotation else {}),
             }
         )
 

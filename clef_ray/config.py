@@ -22,7 +22,19 @@ SCIENCE_VERSION = 3
 EVALUATION_VERSION = 3
 
 #: The split of the patients that encoders are judged by (`evaluate.inputs.SPLITS`).
-SplitName = Literal["official", "selection"]
+SplitName = Literal[
+    "official",
+    "selection",
+    "test-1",
+    "test-2",
+    "test-3",
+    "test-4",
+    "test-5",
+    "test-6",
+    "test-7",
+    "test-8",
+    "test-9",
+]
 
 T = TypeVar("T")
 
@@ -69,6 +81,10 @@ class Run:
     def __post_init__(self) -> None:
         if self.batches == "risk_stratified" and self.score is None:
             raise ConfigError("batches: risk_stratified mixes batches by the score; set score=NAME")
+        if self.views.seconds is not None and self.views.seconds > self.signals.seconds:
+            raise ConfigError(
+                f"views.seconds: {self.views.seconds:g} given; a view is cut from a window of signals.seconds = {self.signals.seconds:g} s"
+            )
 
     @property
     def used_loss(self) -> Spec | None:

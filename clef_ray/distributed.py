@@ -56,7 +56,8 @@ def pick_device(name: str = "auto") -> torch.device:
 
 def exact_float32() -> None:
     """fp32 means fp32: without this, GPUs compute convolutions and products of float32 in TF32 (10 bits of mantissa)."""
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    # The old switch sets convolutions and recurrent layers; set by the new ones alone, torch.compile and torch.export find the two at odds and stop.
+    torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.fp32_precision = "ieee"
 
 
@@ -119,6 +120,15 @@ def sum_over_workers(values: Tensor, context: Context) -> Tensor:
     if context.world_size > 1:
         dist.all_reduce(values)
     return values
+
+
+def from_all_workers(values_n: Tensor, context: Context) -> Tensor:
+    """[W, n] what every worker gives, in the order of their ranks (no gradient)."""
+    if context.world_size == 1:
+        return values_n[None]
+    parts = [torch.empty_like(values_n) for _ in range(context.world_size)]
+    dist.all_gather(parts, values_n.contiguous())
+    return torch.stack(parts)
 
 
 def sum_gradients(parameters: Iterable[torch.nn.Parameter], context: Context) -> None:

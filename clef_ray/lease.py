@@ -1,4 +1,7 @@
-"""Who is at work on what: a lease is a small file in the storage, which says which process holds a plan or a run and that it lives."""
+"""Who is at work on what: a lease is a small file in the storage, which says which process holds a plan or a run and that it lives.
+
+In a folder the system's links let one of two win; an object store has none: there it goes by claims (claims.py).
+"""
 
 import json
 import os
@@ -14,11 +17,9 @@ from typing import Self
 
 import psutil
 
+from clef_ray.claims import BEAT, DEAD, Claims
 from clef_ray.errors import ClefRayError, ConfigError, StorageError
 from clef_ray.store import Store
-
-#: Seconds between two signs of life, and after how many without one a process of another machine counts as dead.
-BEAT, DEAD = 30.0, 120.0
 
 #: Seconds after which a lease is read again: of two processes that start at the same moment the later writer stays.
 _SETTLE = 0.2
@@ -63,7 +64,8 @@ class Leases:
         since = psutil.Process().create_time()
         self._own = _Holder(uuid.uuid4().hex, socket.gethostname(), os.getpid(), since, time.time())
         self._held: set[str] = set()
-        self._lost: dict[str, _Holder] = {}
+        self._claims = None if store.local else Claims(store)
+        self._lost: dict[str, str] = {}
         self._changing, self._over = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="leases", daemon=True)
 
@@ -79,23 +81,20 @@ class Leases:
 
     def take(self, name: str) -> str | None:
         """Hold `name`; None where it is held now, else who holds it, in words. A dead process's is taken over."""
-        file = _file(name)
-        if not self._create(file):
-            while (holder := _read(self._store, file)) is None or holder.token != self._own.token:
-                if (other := _living(self._store, file)) is not None:
-                    return other
-                self._write(file)
-                time.sleep(_SETTLE)
-        with self._changing:
-            self._held.add(name)
-        return None
+        other = self._claims.take(name) if self._claims else self._link(_file(name))
+        if other is None:
+            with self._changing:
+                self._held.add(name)
+        return other
 
     def give(self, name: str) -> None:
         """Hold it no longer. One that cannot be deleted ends with this process, or DEAD seconds after its last sign of life."""
         with self._changing:
             self._held.discard(name)
             with suppress(StorageError):
-                if (holder := _read(self._store, _file(name))) and holder.token == self._own.token:
+                if self._claims:
+                    self._claims.give(name)
+                elif (holder := _read(self._store, _file(name))) and holder.token == self._own.token:
                     self._store.delete(_file(name))
 
     def check(self) -> None:
@@ -106,9 +105,18 @@ class Leases:
                 "from the storage), and goes on with it; nothing is lost. This one stops, not to do everything twice."
             )
 
+    def _link(self, file: str) -> str | None:
+        if not self._create(file):
+            while (holder := _read(self._store, file)) is None or holder.token != self._own.token:
+                if (other := _living(self._store, file)) is not None:
+                    return other
+                self._write(file)
+                time.sleep(_SETTLE)
+        return None
+
     def _create(self, file: str) -> bool:
-        """Whether nobody had it: at once, where the storage is a folder, whose system lets one of two win."""
-        if not self._store.local or self._store.exists(file):
+        """Whether nobody had it: at once, since the system lets one of two win."""
+        if self._store.exists(file):
             return False
         ready = f"{file}.{uuid.uuid4().hex[:8]}"
         self._write(ready)
@@ -133,14 +141,19 @@ class Leases:
                     self._beat(name)
 
     def _beat(self, name: str) -> None:
-        if name not in self._held:
-            return
+        if name in self._held and (other := self._sign(name)) is not None:
+            self._held.discard(name)
+            self._lost[name] = other
+
+    def _sign(self, name: str) -> str | None:
+        """A sign of life, or who has taken it over: also where somebody deleted or damaged the file, we are still at work."""
+        if self._claims:
+            return self._claims.beat(name)
         holder = _read(self._store, _file(name))
         if holder is not None and holder.token != self._own.token:
-            self._held.discard(name)
-            self._lost[name] = holder
-        else:
-            self._write(_file(name))  # also where somebody deleted or damaged it: we are still at work
+            return str(holder)
+        self._write(_file(name))
+        return None
 
 
 @contextmanager

@@ -42,13 +42,15 @@ class Views:
 
     lead: `random` draws two of the record's leads, made equal with probability same_lead; a lead name uses that one for both.
     crop: which window of a longer record, its first or one drawn anew in every epoch, the same for both views.
-    noise: `synthetic`, or a bank of recorded noise by its name (`clef-ray noise`); noise_mv: RMS [mV] of what is added, over the window;
-    mask_probability: chance of zeroing one run of mask_share of the window.
+    seconds [s]: how much of the window a view shows, each view a place of its own; None: all of it, as published. Evaluation sees the window.
+    noise: `synthetic`, or a bank of recorded noise by its name (`clef-ray noise`); noise_mv: RMS [mV] of what is added, over the view;
+    mask_probability: chance of zeroing one run of mask_share of the view.
     """
 
     lead: str = "random"
     same_lead: float = 0.8
     crop: Literal["first", "random"] = "first"
+    seconds: float | None = None
     noise: str = "synthetic"
     noise_mv: float = 0.1
     mask_probability: float = 0.2
@@ -56,6 +58,8 @@ class Views:
 
     def __post_init__(self) -> None:
         _within("views.same_lead", self.same_lead, 0, 1)
+        if self.seconds is not None:
+            _within("views.seconds", self.seconds, 0.5, 3600, "s")
         _within("views.noise_mv", self.noise_mv, 0, 100, "mV")
         _within("views.mask_probability", self.mask_probability, 0, 1)
         if not 0 <= self.mask_share[0] <= self.mask_share[1] < 1:

@@ -1,7 +1,10 @@
 """One folder, local or in an object store, with the few operations that runs, shards and reports need.
 
 A path or URI (`storage`, `/data/x`, `s3://bucket/x`) goes through pyarrow's file systems, which Ray uses too. Local writes are atomic and
-durable: a reader sees the old file or the new one, never half of it, and what was written is still there after the power was cut.
+durable: a reader sees the old file or the new one, never half of it, and what was written is still there after the power was cut. An S3
+store that is away for a while is waited for (remote/); a local disk that is full says so at once.
+
+Names may come from files that a stranger made (a manifest's parts): one that would leave the folder is refused.
 """
 
 import hashlib
@@ -12,7 +15,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +25,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from clef_ray.errors import StorageError
+from clef_ray.remote import PATIENCE, open_s3, put, reason
 
 #: A file that is being written: whose (host, process), and a number of its own. The end is what `clef_ray.gc` knows them by.
 _TEMPORARY = re.compile(r"\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)\.[0-9a-f]{8}\.tmp$")
@@ -44,17 +48,38 @@ class Entry:
 
 @dataclass(frozen=True)
 class Store:
-    """A folder named by a path or URI. Names are relative to it, with forward slashes."""
+    """A folder named by a path or URI. Names are relative to it, with forward slashes. StorageError: a name that leads out of it.
+
+    patience: seconds for which an S3 store that is away is waited for, by every operation.
+    """
 
     uri: str
+    patience: float = PATIENCE
 
-    def _at(self, name: str) -> tuple[pafs.FileSystem, str]:
+    def filesystem(self) -> tuple[pafs.FileSystem, str]:
+        """As other libraries take it: the file system, with the same patience, and this folder's path in it. Nothing is asked yet."""
+        if self.uri.startswith("s3://"):
+            return open_s3(self.uri, self.patience)
         root = self.uri if "://" in self.uri else str(Path(self.uri).absolute())
         try:
             filesystem, path = pafs.FileSystem.from_uri(root)
         except (pa.ArrowInvalid, OSError) as error:
             raise StorageError(f"cannot open storage {self.uri!r}: {error}") from error
+        return filesystem, path
+
+    def _at(self, name: str) -> tuple[pafs.FileSystem, str]:
+        self._check(name)
+        filesystem, path = self.filesystem()
         return filesystem, f"{path}/{name}" if name else path
+
+    def _check(self, name: str) -> None:
+        """A URI's path ends at a question mark or hash, and a per cent sign stands for any other character."""
+        special = "?#%" if "://" in self.uri else ""
+        if name.startswith("/") or ".." in name.split("/") or any(c in name for c in f"\0{special}"):
+            raise StorageError(
+                f"{name!r} is no name for a file in {self.uri}: names are relative, without '..', a NUL byte"
+                + (f" or any of {special}" if special else "")
+            )
 
     @property
     def local(self) -> bool:
@@ -62,12 +87,21 @@ class Store:
         return "://" not in self.uri or self.uri.startswith("file://")
 
     def child(self, name: str) -> "Store":
-        return Store(self._below(self.uri, name))
+        self._check(name)
+        return Store(self._below(self.uri, name), self.patience)
 
     def path(self, name: str = "") -> str:
         """The name's full path or URI, as other libraries take it; absolute where local."""
+        self._check(name)
         base = self.uri if "://" in self.uri else str(Path(self.uri).absolute())
         return self._below(base, name)
+
+    @classmethod
+    def holding(cls, path: str) -> tuple["Store", str]:
+        """The folder that a file lies in, and its name there: of a path or URI as `path` gives it. A URI's options go with the folder."""
+        place, mark, options = path.partition("?") if "://" in path else (path, "", "")
+        folder, _, name = place.rpartition("/")
+        return cls(f"{folder or '.'}{mark}{options}"), name
 
     @staticmethod
     def _below(base: str, name: str) -> str:
@@ -82,7 +116,9 @@ class Store:
         try:
             yield
         except OSError as error:
-            raise StorageError(f"cannot {action} {self.path(name)}: {error}") from error
+            raise StorageError(
+                f"cannot {action} {self.path(name)}: {reason(self.filesystem()[0], error)}"
+            ) from error
 
     def exists(self, name: str = "") -> bool:
         """Whether there is such a file or folder. StorageError where the place cannot be asked."""
@@ -102,6 +138,7 @@ class Store:
 
         StorageError where it cannot be listed.
         """
+        self._check(prefix)
         filesystem, root = self._at("")
         where = f"{root}/{prefix}" if prefix else root
         with self._told("list", prefix):
@@ -151,8 +188,7 @@ class Store:
             if isinstance(filesystem, pafs.LocalFileSystem):
                 _write_local(Path(path), data)
                 return
-            with filesystem.open_output_stream(path) as stream:
-                stream.write(data)
+            put(filesystem, path, data)
 
     def sweep(self) -> None:
         """Delete, directly below, the temporary files of processes that were killed; those of living ones stay."""
@@ -165,10 +201,13 @@ class Store:
         filesystem, path = self._at(name)
         with self._told("delete", name):
             kind = filesystem.get_file_info(path).type
-            if kind == pafs.FileType.Directory:
-                filesystem.delete_dir(path)
-            elif kind != pafs.FileType.NotFound:
-                filesystem.delete_file(path)
+            with suppress(
+                FileNotFoundError
+            ):  # gone since: by another process, or by a request whose answer was lost
+                if kind == pafs.FileType.Directory:
+                    filesystem.delete_dir(path)
+                elif kind != pafs.FileType.NotFound:
+                    filesystem.delete_file(path)
 
     def check_writable(self) -> None:
         """StorageError with the reason when nothing can be written here."""

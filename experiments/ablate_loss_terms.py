@@ -20,8 +20,9 @@ alone should stay close to NT-Xent; the probe should want the contrast.
     python experiments/ablate_loss_terms.py --arms both simclr "ld-*"      the balance λ_d in more steps
 """
 
-from clef_ray.ablation import LARGER_BUDGET, Ablation, Arm
+from clef_ray.ablation import Ablation, Arm
 from clef_ray.cli.experiment import main
+from clef_ray.recipes import LARGER_BUDGET
 
 BOTH = {"method": "clef"}
 ALIGNMENT = {"method": "clef", "loss.lambda_w": 0}

@@ -20,8 +20,9 @@ and the count drops out of the denominator), how 31 negatives are chosen, and co
     python experiments/ablate_negatives.py --arms clef-127 simclr-127 "*-queue-*"   beyond the batch
 """
 
-from clef_ray.ablation import EMBEDDED_BUDGET, Ablation, Arm
+from clef_ray.ablation import Ablation, Arm
 from clef_ray.cli.experiment import main
+from clef_ray.recipes import EMBEDDED_BUDGET
 
 NEGATIVES = (1, 7, 31, 127)
 CHOICES = ("random", "hardest", "risk_near", "risk_far", "stratified")

@@ -21,8 +21,9 @@ only. At the embedded budget 64 steps may be too few for 100 patients to be a li
     python experiments/scale_data.py --arms "simclr-*" "epochs-simclr-*"                 equal steps against equal epochs
 """
 
-from clef_ray.ablation import EMBEDDED_BUDGET, Ablation, Arm
+from clef_ray.ablation import Ablation, Arm
 from clef_ray.cli.experiment import main
+from clef_ray.recipes import EMBEDDED_BUDGET
 
 TRAIN = (1, 2, 3, 4, 5, 6, 7, 8)
 FOLDS = (1, 2, 4, 8)

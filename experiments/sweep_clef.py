@@ -17,8 +17,8 @@ What to expect: a temperature that is too low hurts most, then the learning rate
     python experiments/sweep_clef.py --smoke                  shows that everything works
 """
 
-from clef_ray.ablation import EMBEDDED_BUDGET
 from clef_ray.cli.experiment import main
+from clef_ray.recipes import EMBEDDED_BUDGET
 from clef_ray.search import Choice, Float, Int, Objective, Search, Stopping
 
 SEARCH = Search(

@@ -53,6 +53,7 @@ class Server:
                     return
             except OSError:
                 time.sleep(0.2)
+        self.stop()
         raise AssertionError("mlflow server did not answer in 120 s")
 
     def send(self, number: signal.Signals) -> None:

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from clef_ray.ablation import EMBEDDED_BUDGET, Ablation, Arm, plan
+from clef_ray.ablation import Ablation, Arm, plan
 from clef_ray.config import EVALUATION_VERSION, evaluation_fingerprint, fingerprint
 from clef_ray.errors import ConfigError
+from clef_ray.recipes import EMBEDDED_BUDGET
 
 ABLATION = Ablation(
     name="demo",

@@ -9,6 +9,8 @@ import yaml
 from jsonschema import ValidationError
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from clef_ray.provision.shared import start
+
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "cluster.yaml").read_text(encoding="utf-8")
 
@@ -31,7 +33,7 @@ def start_commands(config):
 def test_ray_accepts_it(config):
     prepared = prepare_config(copy.deepcopy(config))
     validate_config(prepared)
-    assert prepared["available_node_types"]["gpu"]["min_workers"] == 2
+    assert prepared["available_node_types"]["gpu"]["max_workers"] == 8
 
 
 @pytest.mark.parametrize("place", [(), ("docker",), ("available_node_types", "gpu")])
@@ -67,6 +69,20 @@ def test_every_ray_start_asks_for_the_token_and_the_dashboard_stays_inside(confi
     assert all("env RAY_AUTH_MODE=token " in command for command in commands)
     assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
     assert "--include-dashboard=true --dashboard-host=127.0.0.1" in commands[0]
+
+
+def test_head_and_workers_are_started_with_the_same_settings(config):
+    """They stand twice, since commands cannot share a part in YAML; the made files take them from here."""
+    head, worker = start(config, "head"), start(config, "worker")
+    assert head.settings == worker.settings
+    assert head.before == worker.before
+    period, timeout, failures = (
+        int(head.settings[f"RAY_health_check_{name}"])
+        for name in ("period_ms", "timeout_ms", "failure_threshold")
+    )
+    assert (period + timeout) * failures < 10_000, "a dead node is found in less than ten seconds"
+    for kind, found in (("head", head), ("worker", worker)):
+        assert found.command({}) == " ".join(config[f"{kind}_start_ray_commands"][-1].split())
 
 
 def test_it_holds_no_secret():

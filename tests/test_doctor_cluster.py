@@ -1,11 +1,13 @@
 """`clef-ray doctor` on clusters: nodes that differ, clocks that are apart, a storage that one does not see, a token that is refused."""
 
+import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -113,6 +115,7 @@ def test_a_node_that_is_not_like_the_others(tmp_path):
     assert "1 of 2 nodes" in found["shared storage"]["detail"]
     assert found["ray"]["level"] == "ok"
     assert "--dashboard-host" in found["ray"]["detail"]
+    assert found["token"]["level"] == "warning", "this one was started without"
 
 
 @pytest.mark.long
@@ -248,6 +251,10 @@ def test_a_token_that_is_not_there_or_cannot_be_read(home, monkeypatch):
     path.write_text("\n")
     assert "is empty" in cluster.token(joins=True).detail
     path.write_text("secret")
+    path.chmod(0o640)
+    open_to_others = cluster.token(joins=True)
+    assert (open_to_others.level, "chmod 600" in open_to_others.remedy) == ("warning", True)
+    path.chmod(0o600)
     assert cluster.token(joins=True) is None
     path.unlink()
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
@@ -256,9 +263,32 @@ def test_a_token_that_is_not_there_or_cannot_be_read(home, monkeypatch):
 
 def test_a_token_file_that_is_named_and_absent_is_told_before_ray_fails_of_it(home, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(home / "nothing"))
-    (check,) = cluster.checks(str(home), None)
+    (check,) = cluster.checks(str(home), "10.0.0.1:6379")
     assert check.name == "token"
     assert "nothing" in check.detail
+    assert cluster.token(joins=False) is None, "a local Ray does not look there"
+
+
+@pytest.mark.parametrize(("status", "levels"), [(200, ["warning"]), (401, []), (403, [])])
+def test_a_ray_that_asks_nobody_for_a_token(status, levels):
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            assert "Authorization" not in self.headers
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        checks = list(cluster.unguarded(f"http://127.0.0.1:{server.server_port}"))
+    assert [check.level for check in checks] == levels
+    assert all("asks nobody for a token" in check.detail for check in checks)
+
+
+def test_a_dashboard_that_cannot_be_asked_from_here_is_no_finding():
+    assert list(cluster.unguarded("http://127.0.0.1:9")) == []
 
 
 # A head that asks for a token, and a doctor that has another one.

@@ -4,8 +4,11 @@ import hashlib
 import os
 import stat
 import time
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clef_ray.errors import StorageError
 from clef_ray.store import Store
@@ -102,3 +105,57 @@ def test_files_and_folders_are_deleted_and_a_link_without_what_it_names(tmp_path
         store.delete(name)
     assert store.list() == []
     assert other.exists("kept")
+
+
+@pytest.mark.parametrize(
+    "uri", ["/data/x", "s3://bucket/x?endpoint_override=http://host:1", "file:///data/x"]
+)
+def test_the_folder_of_a_file_is_the_one_that_gave_its_path(uri):
+    assert Store.holding(Store(uri).path("b/c.txt")) == (Store(uri).child("b"), "c.txt")
+    assert Store.holding("c.txt") == (Store("."), "c.txt")
+
+
+#: Every operation that takes a name.
+NAMED = {
+    "at": lambda store, name: store.exists(name),
+    "list": lambda store, name: store.list(name),
+    "walk": lambda store, name: list(store.walk(name)),
+    "open": lambda store, name: store.open_input(name),
+    "reading": lambda store, name: store.reading(name).__enter__(),
+    "read": lambda store, name: store.read_bytes(name),
+    "digest": lambda store, name: store.digest(name),
+    "write": lambda store, name: store.write_bytes(name, b""),
+    "delete": lambda store, name: store.delete(name),
+    "path": lambda store, name: store.path(name),
+    "child": lambda store, name: store.child(name),
+}
+
+
+@pytest.mark.parametrize("uri", ["/data/x", "file:///data/x", "s3://bucket/x"])
+@pytest.mark.parametrize("operation", NAMED)
+@pytest.mark.parametrize("name", ["..", "../y", "a/../../y", "a/..", "/etc/passwd", "a\0b"])
+def test_no_operation_takes_a_name_that_leads_out(uri, operation, name):
+    with pytest.raises(StorageError, match="is no name for a file in"):
+        NAMED[operation](Store(uri, patience=0.0), name)
+
+
+@pytest.mark.parametrize("name", ["x?endpoint_override=elsewhere", "x#y", "%2e%2e/y"])
+def test_a_name_does_not_change_what_a_uri_means(name):
+    with pytest.raises(StorageError, match="is no name for a file"):
+        Store("s3://bucket/x").child(name)
+    assert Store("/data").path(name) == f"/data/{name}", "in a folder they are letters as others are"
+
+
+@settings(max_examples=20)
+@given(st.lists(st.sampled_from(["..", ".", "a", "b.c", "..a", "a..", "", "...", "\0", "~"]), max_size=6))
+def test_whatever_the_name_it_stays_in_the_folder_or_is_refused(parts):
+    """Oracle: where the system itself would go."""
+    name, root = "/".join(parts), "/data/store"
+    leaves = "\0" in name or name.startswith("/") or ".." in Path(name).parts
+    try:
+        place = Store(root).path(name)
+    except StorageError:
+        assert leaves
+    else:
+        assert not leaves
+        assert os.path.normpath(place).startswith(root)

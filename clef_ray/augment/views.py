@@ -50,13 +50,15 @@ class _Added:
     mv_R1: Tensor
 
     @classmethod
-    def of(cls, batch: Batch, kind_R: Tensor, start_R: Tensor, views: Views, noise: Noise) -> "_Added":
-        """kind_R, start_R: numbers in 0..1. One kind of noise or none, each as likely."""
+    def of(
+        cls, batch: Batch, samples: int, kind_R: Tensor, start_R: Tensor, views: Views, noise: Noise
+    ) -> "_Added":
+        """samples: of a view; kind_R, start_R: numbers in 0..1. One kind of noise or none, each as likely."""
         device = batch.raw_b2T.device
         kind_R = (kind_R * (len(noise.rows_KCL) + 1)).long() - 1
         mv_R1 = torch.where(kind_R >= 0, views.noise_mv, 0.0)[:, None]
         lead_R = torch.from_numpy(batch.lead_b2.flatten())
-        stretch_R = noise.stretch(kind_R.clamp(min=0), lead_R, start_R, batch.raw_b2T.shape[-1])
+        stretch_R = noise.stretch(kind_R.clamp(min=0), lead_R, start_R, samples)
         return cls(stretch_R.to(device), mv_R1.to(device))
 
 
@@ -74,9 +76,11 @@ class _Masks:
     before_R: NDArray[np.int64]
 
     @classmethod
-    def of(cls, batch: Batch, masked_R: Tensor, share_R: Tensor, start_R: Tensor, views: Views) -> "_Masks":
-        """masked_R, share_R, start_R: numbers in 0..1. With probability mask_probability a run of U(mask_share) of the window."""
-        samples, device = batch.raw_b2T.shape[-1], batch.raw_b2T.device
+    def of(
+        cls, batch: Batch, samples: int, masked_R: Tensor, share_R: Tensor, start_R: Tensor, views: Views
+    ) -> "_Masks":
+        """masked_R, share_R, start_R: numbers in 0..1. With probability mask_probability a run of U(mask_share) of the view's samples."""
+        device = batch.raw_b2T.device
         low, high = views.mask_share
         length_R = (low + (high - low) * share_R) * samples
         start_R = start_R * (samples - length_R)
@@ -114,10 +118,12 @@ class _Views:
     """All that is decided about a batch's views, and the memory x_2bT that they are written into, some records at a time.
 
     Until they are written their rows R are 2 n + v for view v of record n, as those of raw_RT are.
+    in_RV: the samples of the window that a view shows; None: all.
     """
 
     raw_RT: Tensor
     shown: _Shown
+    in_RV: Tensor | None
     added: _Added | None
     masks: _Masks | None
     signals: Signals
@@ -126,15 +132,18 @@ class _Views:
 
     @classmethod
     def of(cls, batch: Batch, key: int, signals: Signals, views: Views, noise: Noise) -> "_Views":
-        view, which = torch.arange(2)[None, None], torch.arange(5)[:, None, None]
+        view, which = torch.arange(2)[None, None], torch.arange(6)[:, None, None]
         row = torch.from_numpy(batch.rows_b)[None, :, None]
-        kind_R, start_R, masked_R, share_R, at_R = uniform(key, row, view, which).flatten(1)
-        samples, device = batch.raw_b2T.shape[-1], batch.raw_b2T.device
+        kind_R, start_R, masked_R, share_R, at_R, first_R = uniform(key, row, view, which).flatten(1)
+        within, device = batch.raw_b2T.shape[-1], batch.raw_b2T.device
+        samples = within if views.seconds is None else min(within, round(views.seconds * signals.fs))
+        first_R = (first_R.double() * (within - samples + 1)).long()
         return cls(
             batch.raw_b2T.flatten(0, 1),
             _Shown.of(batch),
-            _Added.of(batch, kind_R, start_R, views, noise) if views.noise_mv > 0 else None,
-            _Masks.of(batch, masked_R, share_R, at_R, views) if views.mask_probability > 0 else None,
+            (first_R[:, None] + torch.arange(samples)).to(device) if samples < within else None,
+            _Added.of(batch, samples, kind_R, start_R, views, noise) if views.noise_mv > 0 else None,
+            _Masks.of(batch, samples, masked_R, share_R, at_R, views) if views.mask_probability > 0 else None,
             signals,
             noise,
             torch.empty(2, len(batch), samples, device=device),
@@ -144,6 +153,8 @@ class _Views:
     def write(self, first: int, last: int) -> None:
         """Both views of the records from `first` to before `last`."""
         x_RT = self._filtered(2 * first, 2 * last)
+        if self.in_RV is not None:
+            x_RT = x_RT.gather(1, self.in_RV[2 * first : 2 * last])
         if self.added is not None:
             added = self.added
             self.noise.add_(x_RT, added.stretch_R[2 * first : 2 * last], added.mv_R1[2 * first : 2 * last])

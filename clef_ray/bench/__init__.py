@@ -1,7 +1,8 @@
 """`clef-ray bench`: speed as ratios, measured in one run against a plain alternative and against the machine's limit.
 
 ingest.py: raw files to shards. streaming.py: shards to augmented views. step.py: the training step. loss.py: the guided loss by batch.
-evaluate.py, probes.py: judging encoders. sweep.py: what a sweep costs beyond its trials. naive.py: the step written plainly. measure.py: taking turns,
+evaluate.py, probes.py: judging encoders. sweep.py: what a sweep costs beyond its trials. scaling.py, scaling_model.py: a step on many workers.
+index.py: what many records cost before training starts. naive.py: the step written plainly. measure.py: taking turns,
 and the machine. Nothing but the project is needed: data are synthetic, in a temporary folder.
 """
 
@@ -17,12 +18,12 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from clef_ray.bench import evaluate, ingest, loss, probes, step, streaming, sweep
+from clef_ray.bench import evaluate, index, ingest, loss, probes, scaling, step, streaming, sweep
 from clef_ray.bench.measure import Figure, machine
 from clef_ray.errors import ConfigError
 
 #: What can be measured by itself, in the order of `all`.
-GROUPS = ("ingest", "stream", "step", "loss", "evaluate", "sweep")
+GROUPS = ("ingest", "stream", "step", "loss", "evaluate", "sweep", "scaling")
 
 #: Seconds of pretraining of a trial where the group `sweep` is asked for by itself.
 LONG = 60.0
@@ -84,7 +85,7 @@ def _figures(group: str, quick: bool, seconds: float | None, say: Callable[[str]
         return streaming.streaming(sizes)
     if group == "step":
         say("one training step")
-        figures = step.training_step(step.Sizes(batch=128, steps=1, rounds=5 if quick else 31))
+        figures = step.training_step(step.Sizes(128, 8, 1, *((5, 3) if quick else (31, 9))))
         say("a step larger than memory")
         return [*figures, step.gradient_caching(*((514, 64) if quick else (8194, 256)))]
     if group == "loss":
@@ -96,6 +97,10 @@ def _figures(group: str, quick: bool, seconds: float | None, say: Callable[[str]
         figures = evaluate.evaluation(evaluate.Sizes(records, 44, resamples, part, rounds=3), say)
         features, some = (64, 4) if quick else (1024, 2)
         return [*figures, probes.probes(probes.Sizes(records, features, 44, some, rounds=1), say)]
+    if group == "scaling":
+        steps = scaling.Sizes(64, 3, (1, 2)) if quick else scaling.Sizes(128, 9, (1, 2, 4))
+        found = scaling.scaling(steps, say)
+        return [*found, *index.index((2_000, 16_000) if quick else (100_000, 800_000), say)]
     return sweep.sweep(_sweep_sizes(quick, seconds), say)
 
 

@@ -1,9 +1,10 @@
-"""The encoder of size S and the guided loss as one writes them down in eager PyTorch, straight from the equations.
+"""The encoder of sizes S and M and the guided loss as one writes them down in eager PyTorch, straight from the equations.
 
 The plain side of the training step, and an independent check of it: it shares no code with clef_ray/encoders and clef_ray/losses.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,29 @@ from torch.nn import functional
 
 from clef_ray.losses import Pairs
 
-#: (channels, stride) of every block of size S: arXiv 2512.02180, 0.45 M parameters.
-BLOCKS = ((32, 2), (64, 2), (64, 2), (64, 1), (128, 2), (128, 1), (128, 2), (128, 1), (256, 2), (256, 1))
-STEM = 32
+
+@dataclass(frozen=True)
+class Shape:
+    """stem: its channels; narrow: a block's inner channels per outer one; group: outer channels per group of the grouped convolution; blocks:
+    (channels, stride) of each.
+    """
+
+    stem: int
+    narrow: float
+    group: int
+    blocks: tuple[tuple[int, int], ...]
+
+
+def _stages(*widths_and_blocks: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """The first block of each stage halves the time."""
+    return tuple((width, 2 if n == 0 else 1) for width, count in widths_and_blocks for n in range(count))
+
+
+#: arXiv 2512.02180: 0.45 M and 30.6 M parameters.
+SHAPES = {
+    "S": Shape(32, 0.5, 8, _stages((32, 1), (64, 1), (64, 2), (128, 2), (128, 2), (256, 2))),
+    "M": Shape(64, 1.0, 16, _stages((64, 2), (160, 2), (160, 2), (400, 3), (400, 3), (1024, 4), (1024, 4))),
+}
 KERNEL = 16
 
 
@@ -27,12 +48,12 @@ def pad_same(x_BCT: Tensor, kernel: int, stride: int) -> Tensor:
 class NaiveBlock(nn.Module):
     """swish, 1x1, swish, grouped k=16, swish, 1x1, squeeze and excitation, plus the identity."""
 
-    def __init__(self, width_in: int, width: int, stride: int, *, first: bool) -> None:
+    def __init__(self, shape: Shape, width_in: int, width: int, stride: int, *, first: bool) -> None:
         super().__init__()
-        middle = width // 2
+        middle = int(width * shape.narrow)
         self.first, self.stride, self.grown = first, stride, width - width_in
         self.narrow = nn.Conv1d(width_in, middle, 1)
-        self.grouped = nn.Conv1d(middle, middle, KERNEL, stride=stride, groups=width // 8)
+        self.grouped = nn.Conv1d(middle, middle, KERNEL, stride=stride, groups=width // shape.group)
         self.widen = nn.Conv1d(middle, width, 1)
         self.squeeze = nn.Linear(width, width // 2)
         self.excite = nn.Linear(width // 2, width)
@@ -52,15 +73,16 @@ class NaiveBlock(nn.Module):
 
 
 class NaiveEncoder(nn.Module):
-    """[B, 1, T] -> [B, 256]."""
+    """[B, 1, T] -> [B, 256] (S) or [B, 1024] (M)."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: str = "S") -> None:
         super().__init__()
-        self.stem = nn.Conv1d(1, STEM, KERNEL, stride=2)
-        widths = (STEM, *(width for width, _ in BLOCKS))
+        shape = SHAPES[size]
+        self.stem = nn.Conv1d(1, shape.stem, KERNEL, stride=2)
+        widths = (shape.stem, *(width for width, _ in shape.blocks))
         self.blocks = nn.ModuleList(
-            NaiveBlock(width_in, width, stride, first=number == 0)
-            for number, (width_in, (width, stride)) in enumerate(zip(widths[:-1], BLOCKS, strict=True))
+            NaiveBlock(shape, width_in, width, stride, first=number == 0)
+            for number, (width_in, (width, stride)) in enumerate(zip(widths[:-1], shape.blocks, strict=True))
         )
 
     def forward(self, x_BCT: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The training step of size S: the project's own, against the same step written naively (naive.py).
+"""The training step of sizes S and M: the project's own, against the same step written naively (naive.py).
 
 Both make their views with clef_ray.augment, which streaming.py measures; encoder, loss, optimiser and what holds them together differ.
 """
@@ -32,19 +32,21 @@ SAMPLES = 10 * FS
 
 @dataclass(frozen=True)
 class Sizes:
-    """batch: pairs per step; steps: per turn."""
+    """batch, batch_m: pairs per step of S and of M; steps: of S per turn; rounds, rounds_m: turns."""
 
     batch: int
+    batch_m: int
     steps: int
     rounds: int
+    rounds_m: int
 
 
 class Step:
     """One batch, and the step on it written twice. Both start at the same weights."""
 
-    def __init__(self, batch: int, micro_batch: int | None = None) -> None:
+    def __init__(self, batch: int, micro_batch: int | None = None, size: str = "S") -> None:
         rng = np.random.default_rng(0)
-        settings = {"signals.fs": FS, "optimiser.batch": batch, "optimiser.epochs": 2}
+        settings = {"signals.fs": FS, "encoder.size": size, "optimiser.batch": batch, "optimiser.epochs": 2}
         self.run = override(Run(), settings).canonical()
         signals = Stored.of_millivolts(rng.normal(size=(batch, 2, SAMPLES)).astype(np.float32))
         self.rows: NDArray[np.int64] = np.arange(batch)
@@ -59,7 +61,7 @@ class Step:
         self.pairs = Pairs(
             *people.batch(self.rows, torch.device("cpu")), key=(0, 0), reference=self.trainer.reference
         )
-        self.encoder = NaiveEncoder()
+        self.encoder = NaiveEncoder(size)
         copy_parameters(self.trainer.encoder, self.encoder)
         o = self.run.optimiser
         self.optimiser = torch.optim.AdamW(
@@ -132,14 +134,21 @@ def matmul() -> int:
 
 def training_step(sizes: Sizes) -> list[Figure]:
     """Pairs per second of the step, the naive step and the bare layers, on one thread: what a worker has by default."""
-    step = Step(sizes.batch)
-    layers = BareLayers(step.encoder, 2 * sizes.batch)
+    return [
+        _training_step("S", sizes.batch, sizes.steps, sizes.rounds),
+        _training_step("M", sizes.batch_m, 1, sizes.rounds_m),
+    ]
+
+
+def _training_step(size: str, batch: int, steps: int, rounds: int) -> Figure:
+    step = Step(batch, size=size)
+    layers = BareLayers(step.encoder, 2 * batch)
 
     def repeat(side: Callable[[], object]) -> Callable[[], int]:
         def turn() -> int:
-            for _ in range(sizes.steps):
+            for _ in range(steps):
                 side()
-            return sizes.steps * sizes.batch
+            return steps * batch
 
         return on(1, turn)
 
@@ -149,14 +158,14 @@ def training_step(sizes: Sizes) -> list[Figure]:
         "limit": repeat(layers.run),
         "matmul": on(1, matmul),
     }
-    rates = interleaved(sides, sizes.rounds)
+    rates = interleaved(sides, rounds)
     peak = median(rates["matmul"])
     note = (
-        "Training step: plain is the same written naively; limit is the convolutions and linear layers alone. "
+        f"Training step {size}: plain is the same written naively; limit is PyTorch's convolutions and linear layers alone. "
         f"{layers.flop / 1e9:.1f} GFLOP per step; at the rate of a matrix product here ({peak / 1e9:.0f} GFLOP/s) "
-        f"that would be {sizes.batch * peak / layers.flop:,.0f} pairs/s."
+        f"that would be {batch * peak / layers.flop:,.0f} pairs/s."
     )
-    return [faster(f"training step S, batch {sizes.batch}, 1 thread", note, rates, at_least=1.0)]
+    return faster(f"training step {size}, batch {batch}, 1 thread", note, rates, at_least=1.5)
 
 
 def gradient_caching(batch: int, piece: int) -> Figure:

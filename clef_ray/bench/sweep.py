@@ -16,13 +16,14 @@ from itertools import pairwise
 from multiprocessing import get_context
 from statistics import median
 
-from clef_ray.ablation import EMBEDDED_BUDGET, Ablation, Arm, Outcome, Plan, Trial, plan
+from clef_ray.ablation import Ablation, Arm, Outcome, Plan, Trial, plan
 from clef_ray.bench.measure import Figure, cores
 from clef_ray.cluster.capacity import Request
 from clef_ray.cluster.session import session
 from clef_ray.cluster.sweep import run_sweep
 from clef_ray.datasets.synthetic import Synthetic
 from clef_ray.errors import ClefRayError
+from clef_ray.recipes import EMBEDDED_BUDGET
 from clef_ray.shards import ingest_local, load_corpus
 from clef_ray.trial import evaluate, pretrain_here, record_of, run_store
 

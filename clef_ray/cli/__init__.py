@@ -19,6 +19,7 @@ Which part of clinically-guided ECG pretraining matters?
   clef-ray sweep experiments/ablate_negatives.py --dry-run
   clef-ray report ablate_negatives --open                        the report again, from what the storage holds
   clef-ray gc --dry-run                                          what nothing needs any more
+  clef-ray migrate --to s3://clef/storage --dry-run              to a team's services, and nothing twice
   clef-ray doctor                                                is this machine ready?
 
 Every verb explains itself: clef-ray VERB --help"""

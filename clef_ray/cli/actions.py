@@ -100,7 +100,8 @@ def _results(arguments: argparse.Namespace) -> "Mapping[str, TaskResult]":
     tasks = tuple(task_spec(text) for text in arguments.tasks)
     named = targets_of({}, arguments.target)
     folder = _newest_run(arguments.storage) if arguments.run == "latest" else arguments.run
-    folder = folder.removesuffix("/encoder.pt")
+    if folder.partition("?")[0].endswith("/encoder.pt"):
+        folder = Store.holding(folder)[0].uri
     run = Embedder.load(folder, "cpu").run
     check_tasks(tasks, arguments.data, named, run.signals.fs)
     own = _plain_folder(arguments.data, arguments.storage, run.signals.fs)

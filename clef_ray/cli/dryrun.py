@@ -23,6 +23,7 @@ from clef_ray.cluster.sweep import training_leads
 from clef_ray.config import Run, Spec
 from clef_ray.distributed import LocalContext
 from clef_ray.evaluate.features import task_leads
+from clef_ray.rotation import at
 from clef_ray.search import Configuration, Search, Stopping, name_of
 from clef_ray.shards import Manifest, Stored, read_table
 from clef_ray.shards.manifest import MANIFEST
@@ -255,16 +256,17 @@ def show(
     ConfigError where no corpus can answer a task.
     """
     run = draft.trials[0].run
-    unique = draft.unique()
+    folds = [at(draft, fold) for fold in draft.rotation] or [draft]
+    unique = [trial for part in folds for trial in part.unique()]
 
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
     arms, seeds = dict.fromkeys(t.arm.name for t in draft.trials), dict.fromkeys(t.seed for t in draft.trials)
+    of_folds = f" in each of {len(folds)} rotations" if draft.rotation else ""
     say(f"[bold]{draft.ablation.question}[/]")
-    say(
-        f"{len(arms)} arms x {len(seeds)} seeds = {len(draft.trials)} trials, {len(unique)} after de-duplication: {', '.join(arms)}"
-    )
+    trials = f"{len(draft.trials)} trials{of_folds}, {len(unique)} after de-duplication"
+    say(f"{len(arms)} arms x {len(seeds)} seeds = {trials}: {', '.join(arms)}")
     for line in unasked(draft.ablation, arms):
         say(line)
     check_tasks(draft.tasks, data, targets or {}, run.signals.fs)
@@ -278,8 +280,8 @@ def show(
         say(corpus.line.replace("data:", f"also judged on {name}:", 1))
     if cohort.fingerprint and all(corpus.fingerprint for corpus in judged.values()):
         marks = {name: corpus.fingerprint for name, corpus in judged.items()}
-        concrete = draft.on(cohort.fingerprint, targets=marks)
-        left = [t.run for t in concrete.unique() if load_outcome(t, concrete.judging, storage) is None]
+        plans = [part.on(cohort.fingerprint, targets=marks) for part in folds]
+        left = [t.run for p in plans for t in p.unique() if load_outcome(t, p.judging, storage) is None]
         say(f"{len(unique) - len(left)} trials are finished")
     room = check(request)
     say(

@@ -1,7 +1,7 @@
 """The command line of every experiment file, and what it does: data, plan, runs, MLflow, report."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -65,6 +65,10 @@ def run(declared: Ablation | Search, arguments: argparse.Namespace) -> int:
             raise ConfigError(
                 f"--arms: {declared.name} is a sweep and has none; use --configurations and --seeds"
             )
+        if arguments.rotate is not None:
+            raise ConfigError(
+                f"--rotate: {declared.name} is a sweep, which chooses on the validation fold; rotate the ablation that takes its winner"
+            )
         if arguments.target:
             raise ConfigError(
                 f"--target: {declared.name} is a sweep, which chooses on its own data; judge its winner with `clef-ray evaluate`"
@@ -82,6 +86,7 @@ def ablate(ablation: Ablation, arguments: argparse.Namespace, console: "Console"
     ablation = judged_on(ablation, arguments.data, targets)
     # Wrong names and values are found before anything starts; which data comes later.
     draft = plan(ablation, "", arms=arguments.arms, seeds=seeds, settings=settings, smoke=arguments.smoke)
+    draft = replace(draft, rotation=folds_of(arguments.rotate, settings))
     runs = [t.run for t in draft.trials]
     from clef_ray.cli.launch import data_of, launch, request_of, smoke_targets
 
@@ -96,7 +101,37 @@ def ablate(ablation: Ablation, arguments: argparse.Namespace, console: "Console"
             return show(draft, data, arguments.storage, request, console, targets)
     with launch(runs, arguments, console, draft.tasks, targets) as ready:
         concrete = draft.on(ready.data, arguments.data, ready.target_data)
-        return 1 if failures(conduct(concrete, ready).outcomes) else 0
+        outcomes = rotate(concrete, ready) if concrete.rotation else conduct(concrete, ready).outcomes
+        return 1 if failures(outcomes) else 0
+
+
+def folds_of(asked: Sequence[int] | None, settings: Mapping[str, str]) -> tuple[int, ...]:
+    """`--rotate` as test folds: none where it was not given, all ten where no fold was named. ConfigError for one that does not exist."""
+    from clef_ray.evaluate.inputs import FOLDS
+
+    if asked is None:
+        return ()
+    if "train_folds" in settings:
+        raise ConfigError(
+            "--set train_folds: --rotate chooses the folds of every run itself; give one of the two"
+        )
+    if wrong := sorted({*asked} - {*FOLDS}):
+        raise ConfigError(f"--rotate {wrong[0]}: folds are numbered 1 to {FOLDS[-1]}")
+    return tuple(dict.fromkeys(asked or FOLDS))
+
+
+def rotate(whole: Plan, ready: "Launch") -> Sequence[Outcome]:
+    """The plan of every fold one after the other, each recorded by itself, then the means over the folds."""
+    from clef_ray import rotation
+
+    by_fold = {}
+    for number, fold in enumerate(whole.rotation, 1):
+        ready.say(f"Test fold {fold} ({number} of {len(whole.rotation)})")
+        by_fold[fold] = conduct(rotation.at(whole, fold), ready).outcomes
+    outcomes = rotation.averaged(whole, by_fold)
+    with recording(whole, whole.trials[0], ready) as record:
+        record.close(whole, outcomes)
+    return outcomes
 
 
 def failures(outcomes: Sequence[Outcome]) -> list[Outcome]:

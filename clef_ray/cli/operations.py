@@ -136,7 +136,7 @@ def _add_bench(actions: Subparsers) -> None:
         "group",
         nargs="?",
         default="all",
-        choices=("all", "ingest", "stream", "step", "loss", "evaluate", "sweep"),
+        choices=("all", "ingest", "stream", "step", "loss", "evaluate", "sweep", "scaling"),
         help="which figures (default: all, with short trials in `sweep`)",
     )
     add(

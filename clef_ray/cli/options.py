@@ -64,6 +64,14 @@ def add_options(parser: "Parser") -> None:
         help="of an ablation these arms: names, patterns in quotes such as '*-127', or all (default: the experiment's; --dry-run lists the others)",
     )
     add(
+        "--rotate",
+        nargs="*",
+        type=int,
+        metavar="FOLD",
+        help="of an ablation: each of the ten folds (or each FOLD given) once as the test, the one before it as validation, the others for "
+        "training; the report tells the means over the folds (default: the official split)",
+    )
+    add(
         "--configurations",
         type=int,
         metavar="N",

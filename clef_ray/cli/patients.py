@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clef_ray.errors import ConfigError, DataError
+from clef_ray.parquet import open_parquet
 from clef_ray.scores import FIELDS
 from clef_ray.store import Store
 
@@ -110,7 +111,7 @@ def _read_csv(path: Path) -> pa.Table:
 
 def _read_parquet(path: Path) -> pa.Table:
     try:
-        return pq.ParquetFile(path).read()
+        return open_parquet(path, str(path)).read()
     except pa.ArrowInvalid as error:
         raise DataError(f"{path} is not a readable Parquet file: {error}") from error
 

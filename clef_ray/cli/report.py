@@ -27,15 +27,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.experiment is None:
         return _list(arguments.storage)
     folder = _find(arguments.experiment, arguments.storage, arguments.plan)
-    place, _, _ = folder.path().rpartition("/")
-    storage = place.removesuffix("/reports")
+    reports, _ = Store.holding(folder.path())
+    above, name = Store.holding(reports.uri)
+    storage = above.uri if name == "reports" else reports.uri
     report = load(folder, storage)
     options, leakage = (report.lineage.get(name, "") for name in ("options", "leakage"))  # older: none
     drawn, lacking = clouds(report.plan, report.outcomes, storage, report.lineage)
     comparison = compare(report.plan, report.outcomes, report.study, options, leakage)
     comparison = replace(comparison, caveats=(*comparison.caveats, *filter(None, [lacking])))
     files = write_report(
-        Store(place),
+        reports,
         report.plan,
         report.outcomes,
         comparison,

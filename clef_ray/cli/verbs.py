@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from clef_ray.cli import corpora, export, operations, trained, verb
+from clef_ray.cli import cluster, corpora, export, migrate, operations, trained, verb
 from clef_ray.cli.actions import evaluate, ingest, pretrain, score, synth
 from clef_ray.cli.map_help import MapHelp
 from clef_ray.registry import DATASETS
@@ -33,6 +33,8 @@ def add_all(actions: Subparsers) -> None:
     trained.add_all(actions)
     export.add_all(actions)
     operations.add_all(actions)
+    migrate.add(actions)
+    cluster.add(actions)
 
 
 def _add_synth(actions: Subparsers) -> None:

@@ -1,4 +1,4 @@
-"""How many trials run at once, computed before the start.
+"""How many trials run at once, computed before the start: on the nodes that are up and those that may join (growth.py).
 
 Ray Tune knows what a trial's own process takes. It does not know of the worker group that a trial of several workers starts inside: left
 alone it would start as many such trials as there is room for their small processes, all of which then wait for each other's workers.
@@ -6,6 +6,7 @@ alone it would start as many such trials as there is room for their small proces
 
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from clef_ray.cluster.growth import may_join
 from clef_ray.errors import CapacityError, ConfigError, StorageError
 from clef_ray.store import Store
 from clef_ray.train.pieces import check_micro_batch
@@ -75,7 +77,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Room for `concurrent` trials (at least 1) on nodes with these free resources, by node address."""
+    """Room for `concurrent` trials (at least 1) on nodes with these free resources, by node id, and on nodes that may still join."""
 
     concurrent: int
     nodes: Mapping[str, Mapping[str, float]]
@@ -125,13 +127,16 @@ def _gpu_slots(free: int, each: int) -> int:
 
 
 def check(request: Request) -> Room:
-    """The room on the running cluster. CapacityError, before anything starts, where one trial does not fit."""
+    """The room on the running cluster and what it may grow to. CapacityError, before anything starts, where one trial does not fit."""
     total = live_nodes()
-    most = concurrent_trials(list(total.values()), request)
+    joining = _joining(list(total.values()), request)
+    most = concurrent_trials([*total.values(), *joining], request)
     if most == 0:
-        raise CapacityError(_too_little(request, total))
+        raise CapacityError(_too_little(request, total, joining))
     free, deadline = _free(total), time.monotonic() + SETTLE_SECONDS
-    while (found := concurrent_trials(list(free.values()), request)) < most and time.monotonic() < deadline:
+    while (found := concurrent_trials([*free.values(), *joining], request)) < most and (
+        time.monotonic() < deadline
+    ):
         time.sleep(0.1)
         free = _free(total)
     if found == 0:
@@ -141,10 +146,25 @@ def check(request: Request) -> Room:
     return Room(found, free)
 
 
+def _joining(nodes: Sequence[Mapping[str, float]], request: Request) -> list[dict[str, float]]:
+    """Nodes that may join for this request. Machines with GPUs are not started for trials without, unless no others can hold them."""
+    if request.gpus_per_worker:
+        return may_join(gpus=True)
+    plain = may_join(gpus=False)
+    return plain if concurrent_trials([*nodes, *plain], request) else may_join(gpus=True)
+
+
 def require_shared(storage: str) -> None:
     """StorageError where a node of the running cluster does not see the local folder `storage`: its results would be lost there."""
     nodes = live_nodes()
-    if len(nodes) == 1 or not Store(storage).local:
+    if not Store(storage).local:
+        return
+    if len(nodes) == 1:
+        if may_join(gpus=True):
+            raise StorageError(
+                f"--storage {storage}: the nodes that will join this cluster cannot be asked whether they see this folder; "
+                "give an object store such as s3://bucket/clef, or start with min_workers 1 where the folder is shared"
+            )
         return
     probe = Store(storage).child(".shared")
     probe.write_bytes("probe", b"")
@@ -183,8 +203,17 @@ def _listing(nodes: Mapping[str, Mapping[str, float]]) -> str:
     )
 
 
-def _too_little(request: Request, nodes: Mapping[str, Mapping[str, float]]) -> str:
-    return f"one trial needs {request}; the cluster has {_listing(nodes)}. {_advice(request, list(nodes.values()))}"
+def _too_little(
+    request: Request, nodes: Mapping[str, Mapping[str, float]], joining: Sequence[Mapping[str, float]]
+) -> str:
+    grows = f"; it may grow by {_growth(joining)}" if joining else ""
+    advice = _advice(request, [*nodes.values(), *joining])
+    return f"one trial needs {request}; the cluster has {_listing(nodes)}{grows}. {advice}"
+
+
+def _growth(joining: Sequence[Mapping[str, float]]) -> str:
+    kinds = Counter(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in joining)
+    return " and ".join(f"{count} nodes of {kind}" for kind, count in kinds.items())
 
 
 def _advice(request: Request, nodes: Sequence[Mapping[str, float]]) -> str:

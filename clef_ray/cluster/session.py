@@ -3,11 +3,18 @@
 Whatever this process started it also stops, with its files; a cluster that was there before keeps running. The dashboard is always on and
 is asked before anything starts: Ray Train frees the workers of a stopped trial by asking the dashboard's State API whether the trial is
 still alive, so without it every later trial of a sweep waits for ever, without a message.
+
+Whoever reaches a Ray runs code as its user, and the loopback interface is open to everyone on the machine. So a local Ray always asks for a
+token, one of its own: it is made for this start, stands in the environment of its processes only, and is worth nothing afterwards. Ray's
+default, ~/.ray/auth_token, would be the clusters' too, is written with the rights that the umask leaves, and cannot be where the home
+folder cannot be written. A cluster that is joined gets the token that Ray finds here (RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token).
 """
 
 import os
+import secrets
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -17,6 +24,7 @@ from contextlib import contextmanager
 import ray
 from ray._private import ray_constants
 from ray._private.utils import get_dashboard_dependency_error
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 from ray.util.state import list_nodes
 from ray.util.state.exception import RayStateApiException
@@ -40,6 +48,9 @@ ANSWER_TIMEOUT = 30.0
 
 #: Ray puts Unix sockets below its folder, whose paths the system cuts at about 104 characters; Ray itself needs 66 of them.
 LONGEST_FOLDER = 35
+
+#: Ray opens its own folder to everyone on the machine (mode 777), logs and all; so it lies in one that is its user's alone.
+_INNER = "ray"
 
 
 @contextmanager
@@ -79,7 +90,8 @@ def _local(num_cpus: int | None) -> Iterator[None]:
     # Without this variable the State API looks for Ray in the machine's process list, and gives up where it sees two.
     settings = {**LOCAL_SETTINGS, "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{port}"}
     try:
-        with _environment(settings):
+        with _environment(settings, _guard()):
+            _forget_token()
             with _loopback():
                 ray.init(
                     address="local",
@@ -89,7 +101,7 @@ def _local(num_cpus: int | None) -> Iterator[None]:
                     dashboard_port=port,
                     log_to_driver=False,
                     logging_level="error",
-                    _temp_dir=folder,
+                    _temp_dir=f"{folder}/{_INNER}",
                     _node_ip_address="127.0.0.1",
                 )
             yield
@@ -101,13 +113,14 @@ def _local(num_cpus: int | None) -> Iterator[None]:
 @contextmanager
 def _remote(address: str) -> Iterator[None]:
     _require_answer(address)
+    _forget_token()
     ray.init(address=address, log_to_driver=False, logging_level="error")
     yield
 
 
 def _new_folder() -> str:
     parent = tempfile.gettempdir()
-    if len(parent) + len("/clef-ray-12345678") > LONGEST_FOLDER:
+    if len(parent) + len(f"/clef-ray-12345678/{_INNER}") > LONGEST_FOLDER:
         parent = "/tmp"  # noqa: S108  # mkdtemp makes a private folder there
     return tempfile.mkdtemp(prefix="clef-ray-", dir=parent)
 
@@ -118,15 +131,33 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _guard() -> dict[str, str]:
+    """What keeps strangers out of a local Ray, whatever the user has set for a cluster. TLS has nothing to hide on the loopback interface, and
+    a cluster's certificates do not name 127.0.0.1.
+    """
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USE_TLS": "0"}
+
+
+def _forget_token() -> None:
+    """Ray reads mode and token once per process, when it is imported; from here on the environment counts as it is now."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
 @contextmanager
-def _environment(settings: Mapping[str, str]) -> Iterator[None]:
-    added = {name: value for name, value in settings.items() if name not in os.environ}
+def _environment(settings: Mapping[str, str], forced: Mapping[str, str]) -> Iterator[None]:
+    """settings: a value the user has set stays; forced: it does not. Afterwards all is as before."""
+    added = {name: value for name, value in settings.items() if name not in os.environ} | dict(forced)
+    before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
     try:
         yield
     finally:
-        for name in added:
-            os.environ.pop(name, None)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
@@ -165,10 +196,30 @@ def _require_answer(address: str) -> None:
         found = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False)  # noqa: S603
     except subprocess.TimeoutExpired as error:
         raise ClefRayError(
-            f"--address {address}: no Ray answers there within {ANSWER_TIMEOUT:.0f} s. {advice}"
+            f"--address {address}: no Ray answers there within {ANSWER_TIMEOUT:.0f} s. {_about_tls(address) or advice}"
         ) from error
     if found.returncode != 0:
         raise ClefRayError(f"--address {address}: {_reason(found.stderr)} {advice}")
+
+
+def _about_tls(address: str) -> str:
+    """Whether one side encrypts and the other does not, or does not trust it: then Ray tries again for ever. Empty where that is not the reason."""
+    host, _, port = address.rpartition(":")
+    ours = os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
+    asking = ssl.create_default_context()
+    asking.check_hostname, asking.verify_mode = (
+        False,
+        ssl.CERT_NONE,
+    )  # asked whether it encrypts; nothing is sent
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT) as plain:
+            asking.wrap_socket(plain).close()
+    except (OSError, ValueError):
+        return "RAY_USE_TLS is set here, and there nothing is encrypted." if ours else ""
+    why = (
+        "does not trust these RAY_TLS_* certificates" if ours else "encrypts, and RAY_USE_TLS is not set here"
+    )
+    return f"The cluster {why}: RAY_USE_TLS=1 and RAY_TLS_CA_CERT, RAY_TLS_SERVER_CERT and RAY_TLS_SERVER_KEY of its own authority (.github/SECURITY.md)."
 
 
 def _reason(stderr: str) -> str:

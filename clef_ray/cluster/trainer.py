@@ -16,6 +16,7 @@ from ray.util.queue import Empty, Queue
 
 from clef_ray.augment import bank_of
 from clef_ray.cluster.capacity import Request
+from clef_ray.cluster.elastic import attainable
 from clef_ray.cluster.stream import RayFeed
 from clef_ray.config import Run
 from clef_ray.distributed import LocalContext
@@ -126,10 +127,13 @@ def pretrain_in_group(run: Run, source: Source, storage: str, request: Request, 
     """Pretrain with several workers under Ray Train: once. `listen` hears of every epoch, in the caller's thread.
 
     Where a worker meets one of our own errors, that error: TrainingError, ConfigError and DataError would come again, whoever tries. Where a
-    worker or its node is lost, ClefRayError: whoever called may call again, and the group goes on from the last checkpoint. Ray Train's own
-    restarts are off because they cannot tell these two apart.
+    worker or its node is lost, ClefRayError: whoever called may call again, and the group goes on from the last checkpoint, with fewer
+    workers where there is no place for all any more (elastic.py). Ray Train's own restarts are off because they cannot tell these two apart.
     """
+    request = attainable(run, request)
     queue = Queue(actor_options={"num_cpus": 0})
+    # By itself Ray would open the URI without our patience.
+    filesystem, path = Store(storage).child("ray").filesystem()
     trainer = TorchTrainer(
         # in one piece: Ray's controller would unpickle a config, and import all that it is made of
         partial(_worker, run, source, storage, request),
@@ -143,7 +147,8 @@ def pretrain_in_group(run: Run, source: Source, storage: str, request: Request, 
         ),
         run_config=ray.train.RunConfig(
             name=run.fingerprint(),
-            storage_path=Store(storage).child("ray").path(),
+            storage_path=path,
+            storage_filesystem=filesystem,
             failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=GROUP_STARTS),
             callbacks=[Messenger(queue)],
         ),

@@ -127,7 +127,7 @@ def _plain(top: Section) -> dict[str, Any]:
 def _below_root(top: Section, key: str) -> str:
     """A path relative to the root: only such a one may stand in a manifest, which must not name this machine's folders."""
     path = top.text(key)
-    if Path(path).is_absolute():
+    if Path(path).is_absolute() or ".." in Path(path).parts:
         raise ConfigError(
             f"{top.at(key)}: is to be below root, not {path}; name the folder with `root: FOLDER`"
         )

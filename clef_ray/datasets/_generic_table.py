@@ -1,19 +1,19 @@
 """The table of a generic dataset: from its columns, as text, to what `Dataset.table` promises. Errors count rows and show no cell."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from string import Formatter
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clef_ray.datasets._folds import hashed_folds, published_folds
 from clef_ray.datasets._generic_columns import Column, Folds, LabelSet
 from clef_ray.datasets._generic_spec import Spec
 from clef_ray.errors import ConfigError, DataError
+from clef_ray.parquet import open_parquet
 from clef_ray.registry import unknown
 from clef_ray.scores import FIELDS, implausible
 
@@ -25,14 +25,20 @@ def read_text(path: Path) -> pd.DataFrame:
     """A CSV, TSV or Parquet table, every cell as text ("007" keeps its zeros), None where it is empty. DataError: no such table."""
     try:
         if path.suffix == ".parquet":
-            table = pq.read_table(path)
+            table = open_parquet(path, str(path)).read()
             texts = {name: table[name].cast(pa.string()).to_pandas() for name in table.column_names}
             return pd.DataFrame(texts, dtype=object)
         separator = "\t" if path.suffix in (".tsv", ".tab") else ","
         return pd.read_csv(path, dtype=str, sep=separator).astype(object)
     except FileNotFoundError as error:
         raise DataError(f"{path.parent} lacks {path.name}") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, pa.ArrowException) as error:
+    except (
+        OSError,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        UnicodeDecodeError,
+        pa.ArrowException,
+    ) as error:
         raise DataError(f"{path} is no readable table: {error}") from error
 
 
@@ -54,7 +60,7 @@ def whole_cells(table: pd.DataFrame, column: str, at: str) -> pd.Series:
 
 
 def paths(table: pd.DataFrame, spec: Spec) -> list[str]:
-    """Each row's file, from the template with columns in braces."""
+    """Each row's file, from the template with columns in braces. DataError: one that is not below the root."""
     at = spec.top.at("path")
     try:
         names = [name for _, name, _, _ in Formatter().parse(spec.path) if name is not None]
@@ -63,12 +69,22 @@ def paths(table: pd.DataFrame, spec: Spec) -> list[str]:
                 f"{at}: {spec.path!r} names no column in braces, so all records would be one file"
             )
         columns = {name: whole_cells(table, name, at) for name in names}
-        return [
+        found = [
             spec.path.format(**dict(zip(columns, row, strict=True)))
             for row in zip(*columns.values(), strict=True)
         ]
     except ValueError as error:
         raise DataError(f"{at}: {spec.path!r} is no template: {error}") from error
+    if outside := sum(not _below(path) for path in found):
+        raise DataError(
+            f"{at}: {outside} of {len(found)} rows name a file that is not below root (absolute, or with ..); name the folder with `root: FOLDER`"
+        )
+    return found
+
+
+def _below(path: str) -> bool:
+    parts = PurePosixPath(path)
+    return not (parts.is_absolute() or ".." in parts.parts or "\0" in path)
 
 
 def numbers(table: pd.DataFrame, column: Column) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """A YAML mapping whose every value knows its line, so that an error can name it.
 
-Values are taken as they are written: `no: 0` is the text "no", not a truth value, and `007` keeps its zeros.
+Values are taken as they are written: `no: 0` is the text "no", not a truth value, and `007` keeps its zeros. A map may come from a stranger: no
+object is ever made of a tag, and tags and aliases (`!!python/...`, `*name`) are refused, for nobody needs them here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,9 @@ import yaml
 
 from clef_ray.errors import ConfigError
 from clef_ray.registry import unknown
+
+#: Blocks and lists within one another; a map needs four.
+_DEPTH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,14 @@ class Section:
 
 
 def load(path: Path) -> Section:
-    """The mapping a file holds. ConfigError: no such file, no YAML, not a mapping, a key given twice."""
+    """The mapping a file holds. ConfigError: no such file, no YAML, a tag, an alias, nested too deeply, not a mapping, a key given twice."""
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        text = path.read_text(encoding="utf-8")
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            _refuse(event, depth, path.name)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -111,6 +120,23 @@ def load(path: Path) -> Section:
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{path.name}: is to hold `key: value` lines, not {_kind(node)}")
     return _section(path.name, "", 1, node)
+
+
+def _refuse(event: yaml.Event, depth: int, file: str) -> None:
+    """ConfigError: what a map does not need and a stranger can misuse. Few aliases make a text of any length; each level costs more than the
+    one above it.
+    """
+    assert event.start_mark is not None, "the parser marks what it reads"
+    line = event.start_mark.line + 1
+    if depth > _DEPTH:
+        raise ConfigError(f"{file}:{line}: is nested too deeply; a map has {_DEPTH} levels at most")
+    if isinstance(event, yaml.AliasEvent):
+        raise ConfigError(f"{file}:{line}: an alias (*{event.anchor}); write out what it stands for")
+    if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
+        shown = event.tag.replace("tag:yaml.org,2002:", "!!")
+        raise ConfigError(
+            f"{file}:{line}: a tag ({shown}); a map has texts, numbers, lists and blocks of keys only"
+        )
 
 
 def to_float(written: str, where: str) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, build_opener
 
 from clef_ray.doctor.check import Check, judge, told
 from clef_ray.doctor.machine import shared_memory
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 #: Seconds between two nodes' clocks: beyond it MLflow's times and the ages that gc goes by are wrong.
 CLOCK_SECONDS = 1.0
+
+#: Seconds for Ray's dashboard to answer.
+_ANSWER_SECONDS = 5.0
 
 #: Facts that must be the same on every node; all others may differ.
 SAME = ("python", "ray", "torch", "numpy", "clef-ray", "code of clef_ray")
@@ -27,24 +31,34 @@ def checks(storage: str, address: str | None) -> Iterator[Check]:
     refused = token(joins)
     if refused is not None:
         yield refused
-        return
+        if refused.level == "problem":
+            return
     yield from _running(storage, address, joins)
 
 
 def token(joins: bool) -> Check | None:
-    """What is wrong with this machine's token; None where nothing is. A local Ray makes one where there is none."""
-    if "RAY_AUTH_TOKEN" in os.environ or os.environ.get("RAY_AUTH_MODE") == "disabled":
+    """What is wrong with this machine's token for a cluster; None where nothing is. A local Ray has one of its own."""
+    if not joins or "RAY_AUTH_TOKEN" in os.environ or os.environ.get("RAY_AUTH_MODE") == "disabled":
         return None
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    if named is None and not (joins and os.environ.get("RAY_AUTH_MODE") == "token"):
+    if named is None and os.environ.get("RAY_AUTH_MODE") != "token":
         return None
     path = Path(named) if named else Path.home() / ".ray" / "auth_token"
     try:
         text = path.read_text(encoding="utf-8").strip()
+        others = path.stat().st_mode & 0o077
     except (OSError, UnicodeDecodeError) as error:
         text, why = "", str(error)
     else:
         why = f"{path} is empty"
+    if text and others:
+        why = f"{path} can be read by others on this machine, who can then run code on the cluster as you"
+        return Check(
+            "token",
+            "warning",
+            why,
+            f"chmod 600 {path}   (Ray writes it with the rights that the umask leaves)",
+        )
     if text:
         return None
     remedy = f"scp HEAD:.ray/auth_token {path}   (a cluster's), or: ray get-auth-token --generate   (before the cluster starts)"
@@ -61,6 +75,7 @@ def _running(storage: str, address: str | None, joins: bool) -> Iterator[Check]:
         with told("ray", remedy, found), session(address) as dashboard:
             nodes = survey()
             found.append(_dashboard(dashboard, len(nodes)))
+            found += unguarded(dashboard)
             found += _offered(nodes, joins)
             if len(nodes) > 1:
                 found += [
@@ -87,6 +102,21 @@ def _dashboard(url: str, nodes: int) -> Check:
         else ""
     )
     return Check("ray", "ok", f"runs, and its dashboard answers at {url}{note}")
+
+
+def unguarded(url: str) -> Iterator[Check]:
+    """A Ray whose API serves whoever asks without a token."""
+    try:
+        # No proxy stands between this machine and its cluster; the address is Ray's own.
+        build_opener(ProxyHandler({})).open(f"{url}/api/version", timeout=_ANSWER_SECONDS).close()
+    except OSError:  # 401; or the dashboard listens on the head only, and cannot be asked from here
+        return
+    yield Check(
+        "token",
+        "warning",
+        f"Ray at {url} asks nobody for a token: whoever reaches it runs code there as its user",
+        "ray get-auth-token --generate, and RAY_AUTH_MODE=token before every `ray start` and every client (.github/SECURITY.md)",
+    )
 
 
 def _offered(nodes: "Sequence[Node]", joins: bool) -> Iterator[Check]:

@@ -16,10 +16,13 @@ LEAST_GB, LITTLE_GB = 0.5, 5.0
 
 _ANSWER_SECONDS = 5
 
+#: A store that is away is waited for that long; twice it where it takes requests and does not answer them.
+_STORAGE_SECONDS = 4.0
+
 
 def storage(uri: str) -> Iterator[Check]:
     """Can it be written, and is there room?"""
-    store, found = Store(uri), list[Check]()
+    store, found = Store(uri, _STORAGE_SECONDS), list[Check]()
     remedy = (
         "Give a folder or URI that may be written: --storage PATH, or s3://bucket/path with its credentials"
     )

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from clef_ray.encoders._time_major import excite, grouped_convolution, larger_of_two, pointwise, stem
 from clef_ray.errors import ConfigError
 from clef_ray.registry import unknown
 
@@ -121,6 +122,32 @@ class _Block(nn.Module):
         identity_BCT = functional.pad(x_BCT, (0, 0, left, self.grown - left))
         return identity_BCT + y_BCT * gate_BC.unsqueeze(-1)
 
+    def time_major(self, x_BTC: Tensor) -> Tensor:
+        """`forward` as a CPU trains it, with channels last (_time_major.py)."""
+        y_BTC = pointwise(x_BTC if self.first else _channels_first(self.before1, x_BTC), self.conv1)
+        y_BTC = grouped_convolution(_channels_first(self.before2, y_BTC), self.conv2)
+        y_BTC = pointwise(_channels_first(self.before3, y_BTC), self.conv3)
+        if self.stride > 1:
+            x_BTC = larger_of_two(x_BTC)
+        return excite(x_BTC, y_BTC, self.squeeze, self.excite)
+
+
+def _channels_first(layers: nn.Module, x_BTC: Tensor) -> Tensor:
+    y_BCT: Tensor = layers(x_BTC.transpose(1, 2))
+    return y_BCT.transpose(1, 2)
+
+
+def _trains_on_cpu(x_BCT: Tensor) -> bool:
+    """Whether the time-major arithmetic serves: gradients of the weights are wanted, and none of the signal, in float32."""
+    return (
+        torch.is_grad_enabled()
+        and x_BCT.device.type == "cpu"
+        and x_BCT.dtype == torch.float32
+        and not x_BCT.requires_grad
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
+
 
 class Clef(nn.Module):
     """The CLEF encoder.
@@ -175,5 +202,13 @@ class Clef(nn.Module):
         return self._steps(x_BCT).transpose(1, 2)
 
     def _steps(self, x_BCT: Tensor) -> Tensor:
-        features_BDT: Tensor = self.blocks(self.stem(x_BCT))
-        return features_BDT
+        if not (self.training and _trains_on_cpu(x_BCT)):
+            features_BDT: Tensor = self.blocks(self.stem(x_BCT))
+            return features_BDT
+        convolution, activation = self.stem
+        assert isinstance(convolution, nn.Conv1d)
+        y_BTC = _channels_first(activation, stem(x_BCT, convolution))
+        for block in self.blocks:
+            assert isinstance(block, _Block)
+            y_BTC = block.time_major(y_BTC)
+        return y_BTC.transpose(1, 2)

@@ -60,11 +60,8 @@ class Embedder:
         if is_address(path) or path.endswith(PUBLISHED):
             weights = read_weights(path)
             return cls(weights.encoder, weights.run(), device)
-        if path.endswith(".pt"):
-            folder, name = path.rpartition("/")[0] or ".", Path(path).name
-        else:
-            folder, name = path, ENCODER
-        store = Store(folder)
+        file = path.partition("?")[0].endswith(".pt")
+        store, name = Store.holding(path) if file else (Store(path), ENCODER)
         if not store.exists(name):
             raise StorageError(
                 f"no trained encoder at {store.path(name)}; give a run directory that holds {ENCODER}"

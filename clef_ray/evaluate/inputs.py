@@ -78,8 +78,35 @@ OFFICIAL = Split()
 #: winner on them is then the same run, and not another one that nobody has looked at.
 SELECTION = Split(train=(1, 2, 3, 4, 5, 6, 7), validation=(8,), test=(9,), also_pretrain=(8,))
 
+#: The folds of every corpus.
+FOLDS = tuple(range(1, 11))
+
+
+def _rotated(test: int) -> Split:
+    """One fold is the test, the one before it (of the first: the last) validation, the others train. Of fold 10 it is the official split."""
+    validation = FOLDS[test - 2]
+    return Split(tuple(f for f in FOLDS if f not in (test, validation)), (validation,), (test,))
+
+
 #: The splits by their name in a plan.
-SPLITS: Mapping[SplitName, Split] = {"official": OFFICIAL, "selection": SELECTION}
+SPLITS: Mapping[SplitName, Split] = {
+    "official": OFFICIAL,
+    "selection": SELECTION,
+    "test-1": _rotated(1),
+    "test-2": _rotated(2),
+    "test-3": _rotated(3),
+    "test-4": _rotated(4),
+    "test-5": _rotated(5),
+    "test-6": _rotated(6),
+    "test-7": _rotated(7),
+    "test-8": _rotated(8),
+    "test-9": _rotated(9),
+}
+
+#: The split that judges each fold of a rotation, in which every fold is the test once.
+ROTATION: Mapping[int, SplitName] = {
+    split.test[0]: name for name, split in SPLITS.items() if name != "selection"
+}
 
 #: Fewest patients with a known risk that a rank correlation with it is computed from.
 LEAST_PATIENTS = 20

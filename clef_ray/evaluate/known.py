@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from clef_ray.parquet import open_parquet
 from clef_ray.shards import Manifest
 from clef_ray.shards.census import Recordings
 from clef_ray.shards.schema import canonical
@@ -48,7 +48,7 @@ class Known:
         folds, signatures = [], []
         for part in manifest.parts:
             with store.open_input(part.file) as source:
-                file = pq.ParquetFile(source)
+                file = open_parquet(source, store.path(part.file))
                 held = [c for c in ("patient", "fold", "signature") if c in file.schema_arrow.names]
                 table = file.read(columns=held)
             patient += [people(name) for name in table["patient"].to_pylist()]

@@ -108,9 +108,9 @@ def validation_patients(run: Run, table: pd.DataFrame) -> tuple[NDArray[np.int64
     """The first record of each validation patient, as ascending positions in the table, and SCORE2 of each in %, [P] both.
 
     Of more than 500 patients those with a known risk come first, otherwise drawn at random, the same for every run. Missing fields other
-    than age and sex stand at their centre, as in the zero-shot task. A fold that the run trains on validates nothing.
+    than age and sex stand at their centre, as in the zero-shot task. Of a run that trains on other folds than the official ones (a rotation's) nobody is one: its test fold may be fold 9.
     """
-    folds = set(OFFICIAL.validation) - set(run.train_folds)
+    folds = OFFICIAL.validation if {*run.train_folds} <= {*OFFICIAL.train} else ()
     rows_N = np.flatnonzero(table["fold"].isin(folds).to_numpy())
     rows_P = rows_N[np.unique(patients(table.iloc[rows_N]), return_index=True)[1]]
     chosen = table.iloc[rows_P]

@@ -30,8 +30,6 @@ def programme(weights: Weights) -> ExportedProgram:
     """The encoder with its z-score (`Deployed`), batch and samples unknown. DataError: torch.export cannot trace it so."""
     example = torch.zeros(2, leads_of(weights), samples_of(weights))
     shapes = {INPUT: {0: Dim("batch", min=1), 2: Dim.DYNAMIC}}
-    # Its old switch beside the new ones (`exact_float32`): torch.export reads that one, and fails where they say different things.
-    torch.backends.cudnn.allow_tf32 = False
     try:
         with torch.no_grad(), quiet():
             return torch.export.export(Deployed(weights.encoder), (example,), dynamic_shapes=shapes)

@@ -2,7 +2,8 @@
 
 To add a loss: write `losses/my_loss.py` with a class `MyLoss`, a torch Module whose constructor's parameters are its
 options, with `takes`, `uses_risk`, `queue`, `current_temperature` and `forward(z_all, rows, pairs) -> list[Term]`. It sees every
-embedding of the global batch and returns the sums over the anchors `rows` only; training adds the sums of all workers.
+embedding of the global batch and returns the sums over the anchors `rows` only; training adds the sums of all workers. What it needs of
+the batch as a whole it divides by `_share`, so that its work falls with the number of workers (tests/losses/test_share.py counts).
 A loss with `uses_risk = True` also has `reference(risk_PK) -> RiskReference`, asked once for the training patients'
 risks. Take columns from `_views`, negatives from `_negatives`, and the sums, computed in chunks, from `_kernel`; test
 the loss against an explicit loop over pairs. The contract tests find it by its file name.
@@ -17,6 +18,8 @@ from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from clef_ray.losses._share import Everyone
 
 #: What a method's learner returns and a loss takes, in parts of one row per subject (clef_ray/methods/__init__.py).
 Parts = Literal["views", "keys", "predictions", "own", "own_views"]
@@ -56,7 +59,8 @@ class Pairs:
     risk_BK: risk score, NaN where unknown; K = 1 but for a score that is a point, whose differences are Euclidean.
     completeness_B: share of the score's fields that were observed, 0 to 1.
     patient_B: int64 code, equal for records of one patient. key: (seed, step), which choose the negatives. reference:
-    needed by losses with `uses_risk`. queue: views of earlier steps, for losses with `queue` > 0.
+    needed by losses with `uses_risk`. queue: views of earlier steps, for losses with `queue` > 0. everyone: where several workers each have
+    their anchors, a few numbers of each go to all by it, so that none does work that concerns the whole batch for itself; None: it does.
     """
 
     risk_BK: Tensor
@@ -65,6 +69,7 @@ class Pairs:
     key: tuple[int, int]
     reference: RiskReference | None = None
     queue: Queue | None = None
+    everyone: Everyone | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from clef_ray.losses import Term
+from clef_ray.losses._share import owned
 
 
 def both_views(z_all: Tensor) -> tuple[Tensor, Tensor]:
@@ -12,7 +13,11 @@ def both_views(z_all: Tensor) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def whole(name: str, coefficient: float, value: Tensor, rows: Tensor, z_all: Tensor) -> Term:
-    """A term that every worker computes alike and returns its share of, so that the sum over all workers is the term."""
-    share = len(rows) / len(z_all)
-    return Term(name, coefficient, share * value, value.new_tensor(share))
+def own_dimensions(rows: Tensor, z_all: Tensor) -> Tensor:
+    """[d] the dimensions, in ascending order, whose rows of a [D, D] matrix are this worker's to compute."""
+    return owned(z_all.shape[1], rows, len(z_all))
+
+
+def part(name: str, coefficient: float, own: Tensor, rows: Tensor, z_all: Tensor) -> Term:
+    """A term that is a sum over the dimensions, of which `own` is this worker's part: the sum over all workers is the term."""
+    return Term(name, coefficient, own, own.new_tensor(len(rows) / len(z_all)))

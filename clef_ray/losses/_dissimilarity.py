@@ -10,6 +10,7 @@ from clef_ray.errors import ConfigError
 from clef_ray.losses import RiskReference
 from clef_ray.losses._kernel import chunks
 from clef_ray.losses._reference import Normaliser, ranks
+from clef_ray.losses._share import Share
 from clef_ray.losses._views import Views
 
 Mask = Literal["neutral", "none", "literal", "mirrored"]
@@ -48,14 +49,19 @@ class Dissimilarity:
 
 
 def dissimilarity(
-    views: Views, reference: RiskReference | None, alpha: float, power: int, normaliser: Normaliser
+    views: Views,
+    reference: RiskReference | None,
+    alpha: float,
+    power: int,
+    normaliser: Normaliser,
+    share: Share,
 ) -> Dissimilarity:
-    """D by one of the four normalisers; all but batch_minmax need the reference."""
+    """D by one of the four normalisers; all but batch_minmax need the reference. share: whose the search for the batch's own extrema is."""
     risk_VK, known_V = views.risk_VK, views.known_V
     if normaliser == "batch_minmax":
-        scale = _batch_maximum(views, power) + EPS  # the least Δ is 0, on the diagonal
+        scale = _batch_maximum(views, power, share) + EPS  # the least Δ is 0, on the diagonal
         found = Dissimilarity(risk_VK / scale ** (1 / power), known_V, alpha, power, risk_VK.new_tensor(1.0))
-        return replace(found, average=_batch_average(found, views.batch))
+        return replace(found, average=_batch_average(found, views.batch, share))
     if reference is None:
         raise ConfigError(
             f"normaliser {normaliser} needs the reference of the training patients' risks (`Guided.reference`)"
@@ -97,27 +103,29 @@ def _distance(one_CK: Tensor, other_VK: Tensor, power: int) -> Tensor:
     return squares_CV if power == 2 else squares_CV.sqrt_()
 
 
-def _batch_maximum(views: Views, power: int) -> Tensor:
+def _batch_maximum(views: Views, power: int, share: Share) -> Tensor:
     """The largest Δ between known risks of the views; 0 without any."""
     known_UK = views.risk_VK[views.known_V]
     if not len(known_UK):
         return views.risk_VK.new_zeros(())
     if known_UK.shape[1] == 1:
         return torch.as_tensor((known_UK.max() - known_UK.min()) ** power)
-    place_U = torch.arange(len(known_UK), device=known_UK.device)
-    each = [_distance(known_UK[rows], known_UK, power).max() for _, rows in chunks(place_U, len(known_UK))]
-    return torch.stack(each).max()
+    each = [known_UK.new_zeros(())]
+    for _, rows in chunks(share.of(len(known_UK)), len(known_UK)):
+        each.append(_distance(known_UK[rows], known_UK, power).max())
+    return share.exchanged(torch.stack(each).max()[None]).max()
 
 
-def _batch_average(d: Dissimilarity, batch: int) -> Tensor:
+def _batch_average(d: Dissimilarity, batch: int, share: Share) -> Tensor:
     """Mean D over pairs of different subjects of the batch with known risks; 1 without any."""
     own_B = torch.arange(batch, device=d.place_VK.device)[d.known_V[:batch]]
     pairs = len(own_B) * (len(own_B) - 1)
     if not pairs:
         return d.average
     within = replace(d, place_VK=d.place_VK[own_B], known_V=d.known_V[own_B])
-    place_B = torch.arange(len(own_B), device=own_B.device)
     one_B = torch.ones_like(d.place_VK[own_B, 0])
-    each = [within.trusted(rows, 0, one_B)[0].sum() for _, rows in chunks(place_B, len(own_B))]
-    total = torch.stack(each).sum()
+    each = [one_B.new_zeros(())]
+    for _, rows in chunks(share.of(len(own_B)), len(own_B)):
+        each.append(within.trusted(rows, 0, one_B)[0].sum())
+    total = share.exchanged(torch.stack(each).sum()[None]).sum()
     return (total - len(own_B) * d.alpha) / pairs  # a subject and itself: Δ = 0, D = α

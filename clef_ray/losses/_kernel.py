@@ -95,19 +95,6 @@ def chunks(rows_R: Tensor, views: int, *, half: bool = False) -> Iterator[tuple[
         start = part.stop
 
 
-def extrema(u_ND: Tensor) -> tuple[Tensor, Tensor]:
-    """The least and the largest cosine similarity of all pairs of rows (a row with itself too), with gradient. N > 0."""
-    unit_ND = u_ND.detach()
-    low: list[Tensor] = []
-    high: list[Tensor] = []
-    for part, _ in chunks(torch.arange(len(u_ND), device=u_ND.device), len(u_ND), half=True):
-        s_CT = unit_ND[part] @ unit_ND[part.start :].T
-        for found, place in ((low, s_CT.argmin()), (high, s_CT.argmax())):
-            i, j = (part.start + at for at in (place // s_CT.shape[1], place % s_CT.shape[1]))
-            found.append((u_ND[i] * u_ND[j]).sum())
-    return torch.stack(low).min(), torch.stack(high).max()
-
-
 @dataclass(frozen=True, slots=True)
 class _Scalars:
     """1 / τ and L_d's slope and offset as plain numbers, which enter an elementwise pass for nothing."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from clef_ray.errors import ConfigError
 from clef_ray.losses import Pairs, Parts, Term
-from clef_ray.losses._batch import both_views, whole
+from clef_ray.losses._batch import both_views, own_dimensions, part
 
 #: Added to a dimension's variance, as batch normalisation does in the released code: a constant dimension correlates with none.
 EPSILON = 1e-5
@@ -34,15 +34,18 @@ class Barlow(nn.Module):
         self.redundancy = redundancy
 
     def forward(self, z_all: Tensor, rows: Tensor, pairs: Pairs) -> list[Term]:  # noqa: ARG002 - as every loss
-        """Two terms, each the same on all workers. z_all: [2B, D], B > 1."""
+        """Two terms, each a sum over the dimensions, of which a worker has its part. z_all: [2B, D], B > 1."""
         with torch.autocast(z_all.device.type, enabled=False):
             first, second = (_standardised(z_BD) for z_BD in both_views(z_all))
-            c_DD = first.T @ second / len(first)
-            own = (1 - c_DD.diagonal()).square().sum()
-            other = c_DD.triu(1).square().sum() + c_DD.tril(-1).square().sum()
+            own_d = own_dimensions(rows, z_all)
+            c_dD = first[:, own_d].T @ second / len(first)
+            place_d = torch.arange(len(own_d), device=own_d.device)
+            own = (1 - c_dD[place_d, own_d]).square().sum()
+            diagonal_dD = own_d[:, None] == torch.arange(c_dD.shape[1], device=own_d.device)
+            other = c_dD.masked_fill(diagonal_dD, 0).square().sum()
         return [
-            whole("invariance", 1.0, own, rows, z_all),
-            whole("redundancy", self.redundancy, other, rows, z_all),
+            part("invariance", 1.0, own, rows, z_all),
+            part("redundancy", self.redundancy, other, rows, z_all),
         ]
 
 

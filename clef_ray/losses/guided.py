@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from clef_ray.errors import ConfigError
 from clef_ray.losses import Pairs, Parts, RiskReference, Term
 from clef_ray.losses._dissimilarity import EPS, Mask, dissimilarity
+from clef_ray.losses._extrema import extrema
 from clef_ray.losses._guidance import Guidance, SamePatient, WeightNorm
-from clef_ray.losses._kernel import extrema, negatives
+from clef_ray.losses._kernel import negatives
 from clef_ray.losses._negatives import Choice, check_negatives, refuse_too_many
 from clef_ray.losses._positives import cosines
 from clef_ray.losses._reference import Normaliser, risk_reference
+from clef_ray.losses._share import Share
 from clef_ray.losses._temperature import Temperature
 from clef_ray.losses._views import Unknown, Views, views, without_unknown
 from clef_ray.registry import unknown as unknown_name
@@ -179,9 +181,10 @@ class Guided(nn.Module):
             z_all, rows, pairs = without_unknown(z_all, rows, pairs)
         with torch.autocast(z_all.device.type, enabled=False):
             columns = views(z_all, pairs, self.unknown)
-            d = dissimilarity(columns, pairs.reference, self.alpha, self.power, self.normaliser)
+            share = Share(rows, 2 * columns.batch, pairs.everyone)
+            d = dissimilarity(columns, pairs.reference, self.alpha, self.power, self.normaliser, share)
             inverse = self.temperature.inverse(columns.u_VD)
-            slope, offset = self._scale(columns)
+            slope, offset = self._scale(columns, share)
             same = self.guidance.same(columns)
             weigh = self.guidance.weigh(columns, same, d, pairs.key)
             symmetric = self.guidance.symmetric(self.alpha)
@@ -203,12 +206,12 @@ class Guided(nn.Module):
                 terms.append(Term("alignment", self.lambda_d, total, count))
         return terms
 
-    def _scale(self, columns: Views) -> tuple[Tensor, Tensor]:
+    def _scale(self, columns: Views, share: Share) -> tuple[Tensor, Tensor]:
         """Slope and offset that bring cosine similarities to 0..1 for L_d."""
         half = columns.u_VD.new_tensor(0.5)
         if self.similarity == "half_cosine" or self.lambda_d == 0 or columns.batch == 0:
             return half, half
         # the extrema are those of the whole batch, whichever rows are ours
-        low, high = extrema(columns.u_VD[: 2 * columns.batch])
+        low, high = extrema(columns.u_VD[: 2 * columns.batch], share)
         slope = 1 / (high - low + EPS)
         return slope, -low * slope

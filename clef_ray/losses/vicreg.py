@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from clef_ray.errors import ConfigError
 from clef_ray.losses import Pairs, Parts, Term
-from clef_ray.losses._batch import both_views, whole
+from clef_ray.losses._batch import both_views, own_dimensions, part
 
 #: The standard deviation that each dimension is to have, and what is added to its variance (paper, eq. 1-2 and section 4.2).
 GAMMA, EPSILON = 1.0, 1e-4
@@ -37,23 +37,27 @@ class Vicreg(nn.Module):
                 raise ConfigError(f"vicreg.{name}: {weight:g} given; it must be 0 or more")
 
     def forward(self, z_all: Tensor, rows: Tensor, pairs: Pairs) -> list[Term]:  # noqa: ARG002 - as every loss
-        """Three terms, each the same on all workers. z_all: [2B, D], B > 1; nothing is normalised."""
+        """Three terms, each a sum over the dimensions, of which a worker has its part. z_all: [2B, D], B > 1; nothing is normalised."""
         with torch.autocast(z_all.device.type, enabled=False):
             first, second = both_views(z_all)
+            own_d = own_dimensions(rows, z_all)
             found = {
-                "invariance": (first - second).square().mean(),
-                "variance": _too_narrow(first) + _too_narrow(second),
-                "covariance": _shared(first) + _shared(second),
+                "invariance": (first[:, own_d] - second[:, own_d]).square().mean(dim=0).sum()
+                / z_all.shape[1],
+                "variance": (_too_narrow(first, own_d) + _too_narrow(second, own_d)) / z_all.shape[1],
+                "covariance": _shared(first, own_d) + _shared(second, own_d),
             }
-        return [whole(name, self.weights[name], value, rows, z_all) for name, value in found.items()]
+        return [part(name, self.weights[name], value, rows, z_all) for name, value in found.items()]
 
 
-def _too_narrow(z_BD: Tensor) -> Tensor:
-    return torch.relu(GAMMA - (z_BD.var(dim=0) + EPSILON).sqrt()).mean()
+def _too_narrow(z_BD: Tensor, own_d: Tensor) -> Tensor:
+    return torch.relu(GAMMA - (z_BD.var(dim=0) + EPSILON).sqrt())[own_d].sum()
 
 
-def _shared(z_BD: Tensor) -> Tensor:
+def _shared(z_BD: Tensor, own_d: Tensor) -> Tensor:
+    """The own dimensions' part of c."""
     centred_BD = z_BD - z_BD.mean(dim=0)
-    covariance_DD = centred_BD.T @ centred_BD / (len(z_BD) - 1)
+    covariance_dD = centred_BD[:, own_d].T @ centred_BD / (len(z_BD) - 1)
     # one triangle twice: less is lost than by taking the diagonal, which is larger, out of the whole sum
-    return 2 * covariance_DD.triu(1).square().sum() / z_BD.shape[1]
+    above_dD = torch.arange(z_BD.shape[1], device=own_d.device) > own_d[:, None]
+    return 2 * torch.where(above_dD, covariance_dD, 0).square().sum() / z_BD.shape[1]

@@ -45,6 +45,16 @@ class Setting:
     table: pd.DataFrame
     rows: NDArray[np.int64]
 
+    @property
+    def seconds(self) -> float:
+        """How long a view is [s]."""
+        return self.signals.seconds if self.views.seconds is None else self.views.seconds
+
+    @property
+    def samples(self) -> int:
+        """How long a view is, in samples."""
+        return round(self.seconds * self.signals.fs)
+
 
 @dataclass(frozen=True, slots=True)
 class At:

@@ -30,16 +30,16 @@ def patchwise(encoder: nn.Module) -> Patchwise:
 
 
 def check_patches(encoder: nn.Module, method: str, setting: Setting) -> None:
-    """ConfigError for an encoder that takes no patches, and for a window of one patch, of which nothing can be left out."""
+    """ConfigError for an encoder that takes no patches, and for a view of one patch, of which nothing can be left out."""
     if not getattr(encoder, "masks", False):
         given = type(encoder).__name__.lower()
         raise ConfigError(
             f"method {method} leaves patches out of the encoder's input, which encoder {given!r} cannot; set encoder=vit"
         )
-    samples, patch = round(setting.signals.fs * setting.signals.seconds), patchwise(encoder).patch
+    samples, patch = setting.samples, patchwise(encoder).patch
     if samples <= patch:
         raise ConfigError(
-            f"method {method}: a window of {samples} samples is one patch of encoder.patch={patch}; at least two are "
+            f"method {method}: a view of {samples} samples is one patch of encoder.patch={patch}; at least two are "
             "needed, so lower encoder.patch"
         )
 

@@ -63,16 +63,14 @@ class Cpc:
         self.segment, self.steps, self.context = segment, steps, context
 
     def learner(self, encoder: nn.Module, setting: Setting) -> Learner:
-        """ConfigError for a window of too few segments, or segments shorter than a sample."""
-        signals = setting.signals
-        segments = int(signals.seconds / self.segment + 1e-9)
+        """ConfigError for a view of too few segments, or segments shorter than a sample."""
+        fs = setting.signals.fs
+        segments = int(setting.seconds / self.segment + 1e-9)
         if segments <= self.steps:
             raise ConfigError(
-                f"method cpc: a window of {signals.seconds:g} s has {segments} segments of {self.segment:g} s; {self.steps} steps ahead "
+                f"method cpc: a view of {setting.seconds:g} s has {segments} segments of {self.segment:g} s; {self.steps} steps ahead "
                 f"need {self.steps + 1}, so lower method.segment or method.steps"
             )
-        if self.segment * signals.fs < 1:
-            raise ConfigError(
-                f"method cpc, segment: {self.segment:g} given; one sample lasts {1 / signals.fs:g} s"
-            )
+        if self.segment * fs < 1:
+            raise ConfigError(f"method cpc, segment: {self.segment:g} given; one sample lasts {1 / fs:g} s")
         return Forecast(encoder, segments, self.steps, self.context)

@@ -116,12 +116,12 @@ class Crt:
         self.drop, self.bins = drop, bins
 
     def learner(self, encoder: nn.Module, setting: Setting) -> Learner:
-        """ConfigError for an encoder without patches, and a window of one patch or one lot of frequencies."""
+        """ConfigError for an encoder without patches, and a view of one patch or one lot of frequencies."""
         check_patches(encoder, "crt", setting)
-        frequencies = int(setting.signals.band[1] * setting.signals.seconds + 1e-9) + 1
+        frequencies = int(setting.signals.band[1] * setting.seconds + 1e-9) + 1
         if frequencies <= self.bins:
             raise ConfigError(
-                f"method crt, bins: {self.bins} given; the window has {frequencies} frequencies up to "
+                f"method crt, bins: {self.bins} given; a view has {frequencies} frequencies up to "
                 f"{setting.signals.band[1]:g} Hz, and at least two lots are needed"
             )
         return CrossReconstruction(encoder, self.drop, self.bins, setting)

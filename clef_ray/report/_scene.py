@@ -22,7 +22,7 @@ MOST_ARMS = 6
 #: The bands of more arms would cover one another: bars in their place.
 _MOST_BANDS = 3
 
-_JUDGED = {"official": "the test patients", "selection": "the patients for choosing"}
+_TEST = "the test patients"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class Scene:
     def of(cls, plan: Plan, outcomes: Sequence[Outcome], comparison: Comparison) -> "Scene":
         """Of a plan and what came of it."""
         targets = tuple(name for name, _ in plan.targets)
-        return cls(comparison, outcomes, targets, _JUDGED[plan.split], looks(comparison))
+        judged = "the patients for choosing" if plan.split == "selection" else _TEST
+        return cls(comparison, outcomes, targets, judged, looks(comparison))
 
     @property
     def metrics(self) -> list[str]:
@@ -136,7 +137,7 @@ class Scene:
 
     def whom(self, metric: str) -> str:
         """Whom a task is about that fits nothing on the corpus it asks."""
-        away = self.split_target(metric)[0] and self.judged == _JUDGED["official"]
+        away = self.split_target(metric)[0] and self.judged == _TEST
         return "patients who are not kept for choosing" if away else self.judged
 
     def which(self) -> str:

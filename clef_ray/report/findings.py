@@ -14,8 +14,6 @@ _RULES: Mapping[Winner, str] = {
     "first": "{} alone",
 }
 
-_PATIENTS = {"official": "test patients", "selection": "validation patients"}
-
 
 def answer(study: StudyView, rows: Sequence[Row], split: SplitName) -> str:
     """Which configuration was found, with its interval; and the winner's result with fresh seeds. One sentence."""
@@ -27,7 +25,7 @@ def answer(study: StudyView, rows: Sequence[Row], split: SplitName) -> str:
     best, metric = ranked[0], study.metric
     found = next((row.cells.get(metric) for row in rows if row.arm.name == best.arm), None)
     reached = with_interval(found) if found else number(best.values[metric])
-    patients = f"on the {_PATIENTS[split]}"
+    patients = f"on the {'validation' if split == 'selection' else 'test'} patients"
     if len(study.objectives) > 1:
         aims = " and ".join(name for name, _ in study.objectives)
         on = f"{counted(len(study.best), 'configuration')} {'is' if len(study.best) == 1 else 'are'}"

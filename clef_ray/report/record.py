@@ -13,6 +13,7 @@ from clef_ray.config import Run, Spec, SplitName, from_dict, spec, to_dict
 from clef_ray.errors import DataError
 from clef_ray.registry import TASKS
 from clef_ray.report.study import Gain, StudyView
+from clef_ray.rotation import load as rotated
 from clef_ray.search import Configuration
 from clef_ray.store import Store
 from clef_ray.trial import load_outcome
@@ -51,7 +52,8 @@ def dump(report: Report, answer: str) -> bytes:
         "trials": [_trial(t) for t in plan.trials],
         "tasks": [to_dict(task) for task in plan.tasks],
         "plan": {
-            key: getattr(plan, key) for key in ("data", "smoke", "data_name", "identity", "split", "targets")
+            key: getattr(plan, key)
+            for key in ("data", "smoke", "data_name", "identity", "split", "targets", "rotation")
         },
         "outcomes": [_outcome(o) for o in report.outcomes],
         "lineage": dict(report.lineage),
@@ -120,7 +122,8 @@ def load(folder: Store, storage: str) -> Report:
     trials = tuple(_read_trial(named[t["arm"]], t, folder) for t in content["trials"])
     tasks = tuple(_task(task) for task in content["tasks"])
     targets = tuple((name, data) for name, data in content["plan"].get("targets", ()))
-    plan = Plan(ablation, trials, tasks, **{**content["plan"], "targets": targets})
+    rotation = tuple(content["plan"].get("rotation", ()))
+    plan = Plan(ablation, trials, tasks, **{**content["plan"], "targets": targets, "rotation": rotation})
     by_key = {(t.arm.name, t.seed): t for t in trials}
     known = [(by_key[o["arm"], o["seed"]], o) for o in content["outcomes"]]
     read = [_read_outcome(trial, o, plan, storage) for trial, o in known]
@@ -148,7 +151,7 @@ def _read_outcome(trial: Trial, values: Mapping[str, Any], plan: Plan, storage: 
     if values["state"] != "COMPLETE":
         lost = values.get("lost", False)
         return Outcome(trial, values["state"], history=values["history"], lost=lost, **kept)
-    stored = load_outcome(trial, plan.judging, storage)
+    stored = rotated(plan, trial, storage) if plan.rotation else load_outcome(trial, plan.judging, storage)
     return stored and replace(stored, **kept)
 
 

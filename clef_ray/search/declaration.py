@@ -5,18 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
-from clef_ray.ablation import (
-    EMBEDDED_BUDGET,
-    HEADLINE,
-    SMOKE_BUDGET,
-    Ablation,
-    Arm,
-    Plan,
-    Trial,
-    check,
-)
+from clef_ray.ablation import HEADLINE, Ablation, Arm, Plan, Trial, check
 from clef_ray.config import EVALUATION_VERSION, Run, Spec, fingerprint, split_identity, task_spec, to_dict
 from clef_ray.errors import ConfigError
+from clef_ray.recipes import EMBEDDED_BUDGET, SMOKE_BUDGET
 from clef_ray.registry import unknown
 from clef_ray.search.goals import SAMPLERS, Limit, Objective, Stopping, Winner, one_of
 from clef_ray.search.space import Choice, Dimension, check_space

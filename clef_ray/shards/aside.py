@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clef_ray.errors import DataError
+from clef_ray.parquet import open_parquet
 from clef_ray.shards.census import Census
 from clef_ray.shards.writer import PartSummary, Quarantined, save_part
 from clef_ray.store import Store
@@ -66,7 +67,7 @@ def with_copies(
 def without_copies(store: Store, summary: PartSummary, kept_N: NDArray[np.bool_]) -> PartSummary:
     """A part without its duplicates. Killed between the two writes, the part is not what its summary says, and is made anew."""
     with store.open_input(summary.part.file) as source:
-        table = pq.ParquetFile(source).read()
+        table = open_parquet(source, store.path(summary.part.file)).read()
     part = save_part(store, summary.part.file, table.filter(pa.array(kept_N)))
     summary = replace(summary, part=part)
     summary.save(store)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clef_ray.datasets import COVARIATES, Signal
+from clef_ray.parquet import open_parquet
 from clef_ray.shards.decode import decode
 from clef_ray.shards.manifest import Part
 from clef_ray.shards.schema import ROW_GROUP, Shape
@@ -50,7 +50,7 @@ def census(store: Store, parts: Sequence[Part]) -> Census:
     known: list[NDArray[np.bool_]] = []
     for part in parts:
         with store.open_input(part.file) as source:
-            table = pq.ParquetFile(source).read(columns=_COLUMNS)
+            table = open_parquet(source, store.path(part.file)).read(columns=_COLUMNS)
         record += table["record"].to_pylist()
         patient += table["patient"].to_pylist()
         folds.append(table["fold"].to_numpy())
@@ -78,7 +78,8 @@ class Recordings:
         store, part = self._places[p]
         group, row = divmod(n - int(self._edges[p]), ROW_GROUP)
         with store.open_input(part.file) as source:
-            table = pq.ParquetFile(source).read_row_group(group, columns=["signal", "gain", "baseline"])
+            file = open_parquet(source, store.path(part.file))
+            table = file.read_row_group(group, columns=["signal", "gain", "baseline"])
         found = decode(table.slice(row, 1), self._shape)
         gain_C, baseline_C = found.gain_NK[0], found.baseline_NK[0]
         return Signal(found.raw_NKT[0], self._shape.fs, self._shape.leads, gain_C, baseline_C)

@@ -8,11 +8,11 @@ from typing import Self
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clef_ray.datasets import COVARIATES
 from clef_ray.errors import DataError
+from clef_ray.parquet import open_parquet
 from clef_ray.registry import unknown
 from clef_ray.shards.decode import Stored, decode_into
 from clef_ray.shards.groups import read_groups
@@ -159,7 +159,7 @@ def read_columns(store: Store, parts: Sequence[Part], columns: list[str]) -> pd.
     for part in parts:
         with store.open_input(part.file) as source:
             try:
-                tables.append(pq.ParquetFile(source).read(columns=columns))
+                tables.append(open_parquet(source, store.path(part.file)).read(columns=columns))
             except (OSError, pa.ArrowInvalid) as error:
                 raise DataError(
                     f"{store.path(part.file)} cannot be read: {error}; `clef-ray shards verify {store.path()}` tells which parts are changed"

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clef_ray.errors import DataError
+from clef_ray.parquet import open_parquet
 from clef_ray.shards.aside import write_quarantine
 from clef_ray.shards.census import Census, census
 from clef_ray.shards.ingest import part_names
@@ -65,7 +65,7 @@ class Piece:
 
     def table(self) -> pa.Table:
         with self.store.open_input(self.part.file) as source:
-            table = pq.ParquetFile(source).read()
+            table = open_parquet(source, self.store.path(self.part.file)).read()
         return self.change(table.filter(pa.array(self.kept_n)))
 
 

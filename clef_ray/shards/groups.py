@@ -6,6 +6,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clef_ray.parquet import open_parquet
 from clef_ray.shards.decode import Encoded, per_record
 from clef_ray.shards.page import HEAD, values_start
 from clef_ray.shards.schema import Shape
@@ -19,7 +20,7 @@ def read_groups(source: BinaryIO | pa.NativeFile, groups: list[int], shape: Shap
     Where samples do not lie in one piece (in parts that another program wrote), Parquet's reader puts them together. An object store is
     asked for all of a row group's samples at once: each request takes longer than they do.
     """
-    file = pq.ParquetFile(source)
+    file = open_parquet(source, "a part of shards")
     scales = file.read_row_groups(groups, columns=_PER_LEAD, use_threads=False)  # a few kB
     gain_NC, baseline_NC = (per_record(scales.column(name), len(shape.leads)) for name in _PER_LEAD)
     end = 0

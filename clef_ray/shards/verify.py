@@ -3,8 +3,9 @@
 import json
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from clef_ray.errors import DataError
+from clef_ray.parquet import open_parquet
 from clef_ray.shards.manifest import Manifest, Part, changed
 from clef_ray.shards.schema import ROW_GROUP, SCHEMA_VERSION, part_schema
 from clef_ray.store import Store
@@ -31,7 +32,10 @@ def problems(folder: str) -> list[str]:
 def _odd(store: Store, part: Part, manifest: Manifest) -> list[str]:
     """What a part that has its digest says of itself, against the manifest."""
     with store.open_input(part.file) as source:
-        file = pq.ParquetFile(source)
+        try:
+            file = open_parquet(source, part.file)
+        except DataError as error:
+            return [str(error)]
         schema, rows, groups = file.schema_arrow, file.metadata.num_rows, file.metadata.num_row_groups
     found = [f"{part.file}: {what}" for what in _odd_columns(schema, manifest)]
     if (rows, groups) != (part.records, part.row_groups) or groups != -(-rows // ROW_GROUP):

@@ -8,7 +8,6 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import (
     BaseSampler,
-    CmaEsSampler,
     GPSampler,
     NSGAIISampler,
     QMCSampler,
@@ -18,6 +17,7 @@ from optuna.samplers import (
 
 from clef_ray.config import fingerprint
 from clef_ray.search import Dimension, Float, Int
+from clef_ray.studies.evolution import StoredCmaEsSampler
 
 #: Configurations of one generation of NSGA-II: Optuna's 50 are more than most sweeps have.
 _GENERATION = 16
@@ -35,7 +35,7 @@ def sampler(name: str, identity: str, begun: int) -> BaseSampler:
         if name == "tpe":
             return TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
         if name == "cmaes":
-            return CmaEsSampler(seed=seed)
+            return StoredCmaEsSampler(seed=seed)
         if name == "gp":
             return GPSampler(seed=seed)
         if name == "nsga2":

@@ -23,6 +23,11 @@ from clef_ray.errors import TrackingError
 from clef_ray.tracking import UnreachableError, public
 from clef_ray.tracking.reach import reach, sqlite_path
 
+_WHO = (
+    "wants to know who asks (HTTP 401): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to those of an account there, or write "
+    "them into ~/.mlflow/credentials (storage/README.md)"
+)
+
 
 def check(uri: str) -> None:
     """Reach the tracking store within about 10 s, creating and migrating a new database. Raises TrackingError that says what to do."""
@@ -50,6 +55,8 @@ def errors(uri: str) -> Iterator[None]:
         yield
     except MlflowException as error:
         status = error.get_http_status_code()
+        if status == 401:
+            raise TrackingError(f"MLflow at {public(uri)} {_WHO}") from error
         kind = UnreachableError if status == 429 or status >= 500 else TrackingError
         raise kind(f"MLflow at {public(uri)}: {public(str(error).splitlines()[0])}") from error
     except OSError as error:  # while files are copied; requests' errors are OSErrors too

@@ -150,8 +150,8 @@ class MlflowTracker:
         with errors(self.uri), tempfile.TemporaryDirectory() as folder:
             parent = self._parent
             for name, place in files.items():
-                where, _, last = place.rpartition("/")
-                (Path(folder) / name).write_bytes(Store(where).read_bytes(last))
+                where, last = Store.holding(place)
+                (Path(folder) / name).write_bytes(where.read_bytes(last))
             (Path(folder) / "comparison.csv").write_text(comparison.csv(), encoding="utf-8")
             (Path(folder) / "arms.json").write_text(record.arms_table(comparison), encoding="utf-8")
             self._client.log_artifacts(parent.run_id, folder)

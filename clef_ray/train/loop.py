@@ -26,6 +26,7 @@ from clef_ray.distributed import (
     CHECKPOINT,
     Context,
     exact_float32,
+    from_all_workers,
     gather_parts,
     load_state,
     save_state,
@@ -218,9 +219,9 @@ class Trainer:
 
     def _pairs(self, batch: NDArray[np.int64], key: tuple[int, int]) -> Pairs:
         risk_BK, completeness_B, patient_B = self.subjects.batch(batch, self.context.device)
-        return Pairs(
-            risk_BK, completeness_B, patient_B, key=key, reference=self.reference, queue=self.queue.held
-        )
+        everyone = partial(from_all_workers, context=self.context) if self.context.world_size > 1 else None
+        held = self.queue.held
+        return Pairs(risk_BK, completeness_B, patient_B, key, self.reference, held, everyone)
 
     def _checkpoint(self) -> None:
         state = {

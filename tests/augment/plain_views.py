@@ -20,15 +20,19 @@ def plain_views(
     for view in range(2):
         for n, row in enumerate(batch.rows_b):
             counters = [torch.tensor(int(row)), torch.tensor(view)]
-            drawn = [float(uniform(key, *counters, torch.tensor(which))) for which in range(5)]
+            drawn = [float(uniform(key, *counters, torch.tensor(which))) for which in range(6)]
             mv_T = (batch.raw_b2T[n, view].double() - batch.baseline_b2[n, view]) / batch.gain_b2[n, view]
             made.append(_view(mv_T.numpy(), int(batch.lead_b2[n, view]), drawn, signals, views, noise))
     return np.stack(made)
 
 
 def _view(mv_T, lead, drawn, signals, views, noise):
-    samples = len(mv_T)
-    x_T, (kind, start, masked, share, at) = _filtered(mv_T, signals), drawn
+    x_T, (kind, start, masked, share, at, crop) = _filtered(mv_T, signals), drawn
+    if views.seconds is not None:
+        shown = round(views.seconds * signals.fs)
+        first = int(crop * (len(x_T) - shown + 1))
+        x_T = x_T[first : first + shown]
+    samples = len(x_T)
     rows_KCL = noise.rows_KCL.numpy().astype(np.float64)
     kind = int(np.float32(kind) * np.float32(len(rows_KCL) + 1)) - 1
     if views.noise_mv > 0 and kind >= 0:

@@ -36,6 +36,8 @@ def bank() -> NoiseBank:
         Views(mask_probability=1.0, mask_share=(0.0, 0.99)),
         Views(noise_mv=0.0, mask_probability=1.0, mask_share=(0.3, 0.3)),
         Views(mask_probability=0.0),
+        Views(seconds=2.5, mask_probability=0.5),
+        Views(seconds=5),
     ],
 )
 @pytest.mark.parametrize("threads", [1, 2])
@@ -56,6 +58,22 @@ def test_views_are_those_made_slowly_one_after_the_other(monkeypatch, recorded, 
     torch.set_num_threads(before)
     expected = plain_views(batch, 3, 4, signals, chosen, given)
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_shorter_view_is_cut_anywhere_in_the_filtered_window_each_view_elsewhere():
+    """The ends too; found by what is shown there, since nothing but the z-score changes it."""
+    signals = Signals(fs=100, seconds=1)
+    batch = one_lead(ecg_like(400, 100, 100))
+    quiet = replace(QUIET, seconds=0.9)
+    x_NT = preprocess(batch.raw_b2T[:, 0].float() / 1000, signals)
+    cut_N11S = x_NT.unfold(1, 90, 1)
+    cut_N11S = (cut_N11S - cut_N11S.mean(-1, keepdim=True)) / cut_N11S.std(-1, keepdim=True, unbiased=False)
+    found_2NS = two_views(batch, 0, 0, signals, quiet, noise(signals)).unflatten(0, (2, -1))
+    off_2N11 = (found_2NS[:, :, None] - cut_N11S).abs().amax(-1)
+    assert off_2N11.amin(-1).max() < 1e-3
+    at_2N = off_2N11.argmin(-1)
+    assert {*at_2N[0].tolist()} == {*at_2N[1].tolist()} == {*range(11)}
+    assert 0.02 < (at_2N[0] == at_2N[1]).float().mean() < 0.2, "1 in 11 by chance"
 
 
 def test_threads_change_no_bit():

@@ -114,6 +114,7 @@ def cluster(monkeypatch):
         spare = {f"{i:02d}abcdef": node for i, node in enumerate(free or total)}
         monkeypatch.setattr(capacity, "live_nodes", lambda: held)
         monkeypatch.setattr(capacity, "_free", lambda _total: spare)
+        monkeypatch.setattr(capacity, "may_join", lambda *, gpus: [])  # tests/cluster/test_growth.py
         monkeypatch.setattr(capacity, "SETTLE_SECONDS", 0.0)
 
     return build

@@ -145,29 +145,48 @@ def test_a_dashboard_that_does_not_answer_is_told(monkeypatch):
         module._require_dashboard()
 
 
-def test_the_folder_leaves_room_for_unix_sockets(monkeypatch, tmp_path):
-    long = tmp_path / ("x" * 60)
-    long.mkdir()
-    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(long))
+@pytest.mark.parametrize("length", [15, 60])
+def test_the_folder_leaves_room_for_unix_sockets(length, monkeypatch):
+    """60 characters are too many by themselves; 15 are so with what comes below."""
+    long = tempfile.mkdtemp(prefix="x" * (length - len("/tmp/12345678")), dir="/tmp")
+    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: long)
     folder = module._new_folder()
     Path(folder).rmdir()
-    assert len(folder) <= module.LONGEST_FOLDER
+    Path(long).rmdir()
+    assert len(f"{folder}/{module._INNER}") <= module.LONGEST_FOLDER
 
 
 def test_a_users_own_setting_wins(monkeypatch):
     for name in module.LOCAL_SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RAY_TRAIN_METRICS_ENABLED", "1")
-    with module._environment(module.LOCAL_SETTINGS):
+    with module._environment(module.LOCAL_SETTINGS, {}):
         assert os.environ["RAY_TRAIN_METRICS_ENABLED"] == "1"
         assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
     assert os.environ["RAY_TRAIN_METRICS_ENABLED"] == "1"
     assert "RAY_USAGE_STATS_ENABLED" not in os.environ
 
 
-def test_a_token_that_cannot_be_read_is_told_without_a_traceback(tmp_path):
-    code = "from clef_ray.cluster.session import session\nwith session():\n    pass"
-    env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "none")}
+def test_a_local_ray_has_a_token_of_its_own_whatever_the_user_has_set(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "the cluster's")
+    monkeypatch.delenv("RAY_USE_TLS", raising=False)
+    tokens = set()
+    for _ in range(2):
+        with module._environment({"RAY_AUTH_MODE": "disabled"}, module._guard()):
+            assert (os.environ["RAY_AUTH_MODE"], os.environ["RAY_USE_TLS"]) == ("token", "0")
+            tokens.add(os.environ["RAY_AUTH_TOKEN"])
+    assert len(tokens) == 2
+    assert all(len(bytes.fromhex(token)) == 32 for token in tokens), "256 bits"
+    assert (os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"]) == ("disabled", "the cluster's")
+    assert "RAY_USE_TLS" not in os.environ
+
+
+def test_a_clusters_token_that_cannot_be_read_is_told_without_a_traceback(tmp_path):
+    code = "from clef_ray.cluster import session as s\ns._require_answer = lambda a: None\nwith s.session('127.0.0.1:9'):\n    pass"
+    dropped = {"RAY_AUTH_TOKEN", "RAY_ADDRESS"}
+    env = {k: v for k, v in os.environ.items() if k not in dropped}
+    env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "none")}
     done = subprocess.run(
         [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120, env=env
     )

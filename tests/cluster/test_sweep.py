@@ -205,6 +205,7 @@ def test_the_micro_batch_that_is_asked_for_reaches_every_kind_of_trial(monkeypat
     monkeypatch.setattr(trainer, "Queue", lambda **options: Empty())
     monkeypatch.setattr(trainer, "TorchTrainer", lambda worker, **options: groups.append(worker) or Fitted())
     monkeypatch.setattr(trainer, "complete", lambda store: True)
+    monkeypatch.setattr(trainer, "attainable", lambda run, request: request)
     trainer.pretrain_in_group(Run(), source, str(tmp_path), request, print)
     groups[0]()
     assert asked == [5, 5]
