@@ -14,12 +14,13 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+AUDIT := $(VENV)/audit
 
 .DEFAULT_GOAL := help
-.PHONY: help ablate test test-long test-faults lint format ui studies clean
+.PHONY: help ablate test test-long test-faults test-cluster lint audit format ui studies clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ablate: $(STAMP) ## how many negatives does guided pretraining need? (ARGS="--smoke" for one minute, "--help" for all options)
 	@$(BIN)/python experiments/ablate_negatives.py --storage $(STORAGE) $(ARGS)
@@ -33,11 +34,20 @@ test-long: $(STAMP) ## every experiment from data to report, and what else takes
 test-faults: $(STAMP) ## kill, cut off, fill up: what the same command makes of it (prints the table of README)
 	@$(BIN)/python -m pytest tests/faults -m "faults or not faults" -s $(ARGS)
 
-lint: $(STAMP) ## ruff, mypy --strict, and who may import whom
+test-cluster: $(STAMP) ## `ray up` on three hosts in namespaces, a link cut, `ray down` (prints how long each took; needs root)
+	@$(BIN)/python -m pytest tests/hosts -m cluster -s $(ARGS)
+
+lint: $(STAMP) ## ruff, mypy --strict, who may import whom, and whether the installed packages fit together
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m pip check --disable-pip-version-check
+
+audit: ## known vulnerabilities of the pinned versions (asks pypi.org over the network, so it is no part of lint)
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install -qq --disable-pip-version-check pip-audit==2.10.1
+	@$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt  # strict: what cannot be asked about is a failure
 
 format: $(STAMP) ## rewrite the code in its one format
 	@$(BIN)/ruff check --fix .

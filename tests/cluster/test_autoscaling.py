@@ -118,7 +118,7 @@ def told(script, folder, **cluster):
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_trials_that_wait_bring_nodes_and_idle_nodes_go(tmp_path):
     found = told(SWEEP, tmp_path, types={"worker": WORKER}, idle_minutes=0.1)
     assert (found["before"], found["concurrent"]) == (1, 2), "two nodes of 2 CPUs may come, one trial each"

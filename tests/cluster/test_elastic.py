@@ -91,7 +91,7 @@ def test_where_nothing_fits_ray_is_left_to_say_so(answers):
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_workers_of_which_one_starts_late_and_is_lost_and_then_the_other_alone(
     local_ray, tmp_path, monkeypatch
 ):

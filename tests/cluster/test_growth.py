@@ -18,7 +18,7 @@ CPU8 = {"CPU": 8.0, "GPU": 1.0}
 
 
 def config(**kinds):
-    types = {"head": {"resources": {"CPU": 8}, "max_workers": 0}, **kinds}
+    types = {"head": {"resources": {"CPU": 8}}, **kinds}  # as in cluster.yaml: no limit of its own
     return {"head_node_type": "head", "max_workers": 8, "available_node_types": types}
 
 

@@ -120,7 +120,7 @@ def test_a_study_goes_on_in_postgresql_where_it_stopped(moved):
 
 
 @pytest.mark.postgres
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_second_person_moves_to_the_same_place_and_the_experiment_has_both(moved, tmp_path):
     """The same numbers in both databases for other things, the same data set under two numbers."""
     _, to, _ = moved

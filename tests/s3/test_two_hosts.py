@@ -12,7 +12,7 @@ from clef_ray.shards import ingest_local
 from clef_ray.store import Store
 from clef_ray.train.loop import ENCODER
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.long]
 
 #: On the second host: Ray's ingestion into the store, the run that was broken off, and the same run undisturbed.
 SECOND = """
@@ -39,7 +39,7 @@ def trained(run: Store) -> tuple[list, dict]:
 GROUP = ("--workers-per-trial", "2", "--cpus-per-worker", "0.9")
 
 
-@pytest.mark.parametrize("group", [(), pytest.param(GROUP, marks=pytest.mark.long)], ids=["alone", "group"])
+@pytest.mark.parametrize("group", [(), GROUP], ids=["alone", "group"])
 @pytest.mark.timeout(3 * PATIENCE)
 def test_a_run_that_one_host_began_ends_on_another_as_if_nothing_had_happened(
     proxy, tmp_path, monkeypatch, group

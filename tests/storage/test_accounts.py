@@ -62,6 +62,7 @@ def record(uri, seed):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_is_recorded_by_those_with_an_account_and_by_nobody_else(server, home, monkeypatch):
     with pytest.raises(TrackingError, match=r"who asks .*MLFLOW_TRACKING_USERNAME.*credentials"):
         MlflowTracker(server.uri)
