@@ -20,11 +20,12 @@ from clef_ray.ablation import Outcome, Plan, Trial
 from clef_ray.augment import require_bank
 from clef_ray.cluster.agenda import Agenda, List, Watcher
 from clef_ray.cluster.bridge import Asker, Bridge, Ends, Judge
-from clef_ray.cluster.capacity import DRIVER_CPUS, Request, check
+from clef_ray.cluster.capacity import DRIVER_CPUS, Request
 from clef_ray.cluster.interrupt import interruptible
 from clef_ray.cluster.sharing import Shared
 from clef_ray.cluster.stream import materialise, reading
 from clef_ray.cluster.trainer import Source, pretrain_in_group, pretrain_in_process
+from clef_ray.cluster.waiting import Patience, ready
 from clef_ray.config import Run, Spec
 from clef_ray.errors import ClefRayError
 from clef_ray.evaluate.features import task_leads
@@ -115,7 +116,7 @@ def run_sweep(
     agenda: what runs and when, the plan's unfinished trials where None; a trial that it names need not be in the plan, whose tasks, data
     and split judge it. specimens: runs that stand for all that the agenda may name, where the plan does not hold them: together they show
     every lead. targets: the folders of the plan's targets, by name. retries, guard: see `Bridge`. known: of this plan, where somebody has asked it before. say: told in words how the signals are read, and what is waited for.
-    Raises CapacityError before anything starts when the cluster cannot hold one trial, StorageError when nothing can be written.
+    Raises CapacityError before anything starts when the cluster cannot hold one trial nor become one that does, and when no node comes, StorageError when nothing can be written.
     A failed trial does not stop the others. KeyboardInterrupt leaves finished epochs in the store; the same call goes on.
     """
     # Tune's processes work in folders of their own: every place is named in full.
@@ -136,7 +137,7 @@ def run_sweep(
         )
         if (first := bridge.draw()) is not None:
             runs = [first.run, *(t.run for t in missing), *specimens]
-            at_once = check(request).concurrent
+            at_once = ready(request, say or _silent)
             _tune(_work(plan, runs, folder, storage, request, targets or {}, say), bridge, at_once)
     return collect(plan, known, bridge.ended)
 
@@ -204,7 +205,7 @@ def _tune(work: Work, bridge: Bridge, at_once: int) -> None:
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
-                name="sweep", storage_path=scratch, verbose=0, callbacks=[Ends(bridge)]
+                name="sweep", storage_path=scratch, verbose=0, callbacks=[Ends(bridge), Patience(bridge)]
             ),
         )
         with _quiet():
