@@ -23,7 +23,7 @@ ABLATION = Ablation(
     question="Does pretraining beat the encoder that it starts from, on a data set as small as one hospital's?",
     expect="CLEF, SimCLR, MoCo and BYOL stand above random in the readout; views of the whole window do not.",
     arms=(
-        Arm("random", {"method": "random"}),
+        Arm("random", {"method": "random"}, family="methods"),
         Arm("clef", {"method": "clef"}, family="methods"),
         Arm("simclr", {"method": "simclr"}, family="methods"),
         Arm("moco", {"method": "moco"}, family="methods"),

@@ -65,7 +65,7 @@ def given(arguments: argparse.Namespace) -> str:
         if name in ("set", "target"):
             words += [word for pair in value for word in (option, pair)]
         elif isinstance(value, list):
-            words += [option, *value]
+            words += [option, *map(str, value)]
         else:
             words += [option] if value is True else [option, str(value)]
     return shlex.join(map(public, words))

@@ -3,9 +3,10 @@
 import shlex
 
 from clef_ray.ablation import Plan
+from clef_ray.evaluate.inputs import FOLDS
 
-#: Options of the command that was given which a larger one does not repeat; which data and which arms is read from the plan.
-_LEFT_OUT = ("--data", "--arms", "--smoke", "--dry-run")
+#: Options of the command that was given which a larger one does not repeat; which data, folds and arms is read from the plan.
+_LEFT_OUT = ("--data", "--rotate", "--arms", "--smoke", "--dry-run")
 
 #: Options that may stand several times, each time as KEY=VALUE for another key.
 _KEYED = ("--set", "--target")
@@ -28,7 +29,7 @@ def larger(plan: Plan, options: str = "") -> str:
         merged["--data"] = _grown(merged["--data"], plan.data_name)
     rest = {name: value for name, value in kept.items() if name not in merged}
     words = [word for name, value in (merged | rest).items() for word in _typed(name, value)]
-    return f"python experiments/{plan.ablation.name}.py {shlex.join(words)}{_chosen(plan)}"
+    return f"python experiments/{plan.ablation.name}.py {shlex.join(words)}{_rotated(plan)}{_chosen(plan)}"
 
 
 def _by_name(options: str) -> dict[str, str]:
@@ -83,6 +84,13 @@ def _grown(proposed: str, asked: str) -> str:
     merged = {key: _larger(value, own.get(key, "")) for key, value in new.items()}
     merged |= {key: value for key, value in own.items() if key not in merged}
     return f"{name}:{','.join(f'{k}={v}' for k, v in merged.items())}" if merged else name
+
+
+def _rotated(plan: Plan) -> str:
+    """` --rotate ...`, of one report of the means over folds."""
+    if not plan.rotation:
+        return ""
+    return " --rotate" if plan.rotation == FOLDS else f" --rotate {' '.join(map(str, plan.rotation))}"
 
 
 def _chosen(plan: Plan) -> str:

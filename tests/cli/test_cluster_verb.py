@@ -63,8 +63,8 @@ def test_ray_is_started_as_cluster_yaml_says(kind, printed):
     key = f"{kind}_start_ray_commands"
     settings, options = started(source[key][-1])
     now, given = started(made[key][-1])
-    more = {"PATH", "RAY_gcs_rpc_server_reconnect_timeout_s"} if kind == "worker" else {"PATH"}
-    assert now.keys() - settings.keys() == more
+    more = {"worker": "gcs_rpc_server_reconnect", "head": "RECONCILE"}[kind]
+    assert all(name == "PATH" or more in name for name in now.keys() - settings.keys())
     assert {name: now[name] for name in settings} == settings
     assert settings["RAY_AUTH_MODE"] == "token"
     assert given == [*options, *(["--block"] if kind == "worker" else [])]

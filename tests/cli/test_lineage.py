@@ -23,6 +23,8 @@ def parsed(*words):
         (("--set", "a.b=1", "--set", "c=x y"), "--set a.b=1 --set 'c=x y'"),
         (("--target", "a=/x", "--target", "b=/y"), "--target a=/x --target b=/y"),
         (("--arms", "a", "b-*", "--gpus-per-worker", "0.5"), "--arms a 'b-*' --gpus-per-worker 0.5"),
+        (("--rotate",), "--rotate"),
+        (("--rotate", "3", "1"), "--rotate 3 1"),
         (("--study-uri", "postgresql://me:secret@host/db"), "--study-uri 'postgresql://me:***@host/db'"),
     ],
 )

@@ -1,11 +1,13 @@
 """Each experiment from data to report with its most particular arms, in one Ray and one storage, so that what is there is used again."""
 
 import csv
+import json
 
 import optuna
 import pytest
 from experiment_files import NAMES, SEARCHES, load
 
+from clef_ray.cli import main as run_report
 from clef_ray.cli.experiment import main
 from clef_ray.tracking.registry import load_registered
 
@@ -20,6 +22,7 @@ ARMS = {
     "ablate_negatives": ("choose-stratified", "clef-queue-510"),
     "ablate_risk_scores": ("age_sex", "acute"),
     "ablate_temperature": ("clef-0.07", "clef-learned"),
+    "beat_random": ("simclr", "random"),
     "compare_encoders": ("lstm", "random-vit"),
     "compare_objectives": ("pclr", "masked"),
     "geometry": ("both", "random"),
@@ -73,10 +76,40 @@ def test_a_comparison_of_runs_that_other_experiments_have_trained(storage, local
     assert {p: p.stat().st_mtime_ns for p in storage.glob("runs/*/*.pt")} == before
 
 
-@pytest.mark.parametrize("name", SEARCHES)
-def test_the_sweep_runs_from_data_to_a_registered_winner(name, storage, local_ray, capsys):
+@pytest.mark.long
+def test_a_rotation_runs_from_data_to_one_report_of_all_its_folds(storage, local_ray, capsys):
     quick = ["--smoke", "--storage", str(storage), "--set", "signals.seconds=2.5"]
-    assert main(load(name)[0], quick) == 0
+    asked = ["--rotate", "2", "7", "--arms", "random", "simclr"]
+    assert main(load("beat_random")[0], [*quick, *asked]) == 0
+    shown = capsys.readouterr().out
+    assert "Test fold 7 (2 of 2)" in shown
+    assert "the mean over 2 rotations" in " ".join(shown.split())
+    tables = {}
+    for report in storage.glob("reports/beat_random-*"):
+        plan = json.loads((report / "plan.json").read_text())["plan"]
+        lines = list(csv.DictReader((report / "table.csv").read_text().splitlines()))
+        tables[plan["split"], *plan["rotation"]] = {
+            line["arm"]: float(line["value"]) for line in lines if line["metric"] == "probe/auroc"
+        }
+    whole, second, seventh = (tables[key] for key in (("official", 2, 7), ("test-2",), ("test-7",)))
+    for arm in ("random", "simclr"):
+        assert whole[arm] == pytest.approx((second[arm] + seventh[arm]) / 2)
+    assert run_report(["report", "beat_random", "--storage", str(storage)]) == 0
+    assert "report.html" in capsys.readouterr().out, "made again from the store"
+
+
+#: One is shown; the other takes as long again.
+SHORT_SEARCHES = ("sweep_clef",)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in SHORT_SEARCHES else [pytest.mark.long]) for n in SEARCHES]
+)
+def test_the_sweep_runs_from_data_to_a_registered_winner(name, storage, local_ray, capsys):
+    shorter = (
+        [] if name == "sweep_recipe" else ["--set", "signals.seconds=2.5"]
+    )  # it searches how much of the window
+    assert main(load(name)[0], ["--smoke", "--storage", str(storage), *shorter]) == 0
     shown = capsys.readouterr().out
     assert f"Registered as {name}_smoke version 1" in shown
     assert "on the validation patients" in " ".join(shown.split()), (
@@ -94,7 +127,7 @@ def test_the_sweep_runs_from_data_to_a_registered_winner(name, storage, local_ra
     assert load_registered(f"sqlite:///{storage}/mlflow/mlflow.db", f"{name}_smoke", 1).dim == 256
 
     before = {p: p.stat().st_mtime_ns for p in storage.glob("runs/*/*.pt")}
-    assert main(load(name)[0], quick) == 0
+    assert main(load(name)[0], ["--smoke", "--storage", str(storage), *shorter]) == 0
     assert {p: p.stat().st_mtime_ns for p in storage.glob("runs/*/*.pt")} == before, (
         "nothing is trained again"
     )
