@@ -1,7 +1,7 @@
 """What every kind of cluster takes from cluster.yaml: how Ray is started, in which environment, and YAML that a person can read."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,10 +22,9 @@ class Start:
     settings: Mapping[str, str]
     options: tuple[str, ...]
 
-    def command(self, more: Mapping[str, str], without: Sequence[str] = ()) -> str:
-        """As one line of shell. more: settings that are added in front; without: settings of its own that are left out."""
-        settings = {**more, **{n: v for n, v in self.settings.items() if n not in without}}
-        told = " ".join(f"{name}={value}" for name, value in settings.items())
+    def command(self, more: Mapping[str, str]) -> str:
+        """As one line of shell. more: settings that are added in front."""
+        told = " ".join(f"{name}={value}" for name, value in {**more, **self.settings}.items())
         return f"{self.before}env {told} ray start {' '.join(self.options)}"
 
 

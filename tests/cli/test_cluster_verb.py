@@ -111,7 +111,15 @@ def start_worker(printed, home, ray):
     (home / "bin" / "ray").chmod(0o755)
     environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "RAY_HEAD_IP": "10.0.0.1"}
     command = ["bash", "-c", made["worker_start_ray_commands"][-1]]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment,
+        start_new_session=True,
+    )
 
 
 def test_a_worker_stays_and_takes_everything_with_it_when_it_ends(printed, tmp_path):

@@ -104,7 +104,7 @@ def test_segments_are_counted_exactly():
 
 
 def test_what_cannot_be_forecast_is_refused():
-    with pytest.raises(ConfigError, match=r"window of 1.5 s has 3 segments of 0.5 s; 3 steps ahead need 4"):
+    with pytest.raises(ConfigError, match=r"view of 1.5 s has 3 segments of 0.5 s; 3 steps ahead need 4"):
         Cpc().learner(Three(), setting(1.5))
     with pytest.raises(ConfigError, match=r"segment: 0.005 given; one sample lasts 0.01 s"):
         Cpc(0.005).learner(Three(), setting())

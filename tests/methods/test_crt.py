@@ -158,7 +158,7 @@ def test_what_cannot_be_dropped_is_refused():
         Crt().learner(Clef(), setting())
     with pytest.raises(ConfigError, match=r"one patch of encoder.patch=47"):
         Crt().learner(Vit(patch=47), setting())
-    with pytest.raises(ConfigError, match=r"bins: 19 given; the window has 19 frequencies up to 18 Hz"):
+    with pytest.raises(ConfigError, match=r"bins: 19 given; a view has 19 frequencies up to 18 Hz"):
         Crt(bins=19).learner(Vit(patch=5), setting())
     for drop in ((0.0, 0.5), (0.5, 1.0), (0.6, 0.5)):
         with pytest.raises(ConfigError, match=r"crt, drop: .* given"):
