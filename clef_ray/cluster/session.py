@@ -87,10 +87,11 @@ def _local(num_cpus: int | None) -> Iterator[None]:
             f"Ray's dashboard cannot start ({reason}): pip install 'ray[default]=={ray.__version__}'"
         )
     folder, port = _new_folder(), _free_port()
-    # Without this variable the State API looks for Ray in the machine's process list, and gives up where it sees two.
-    settings = {**LOCAL_SETTINGS, "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{port}"}
+    # Without this variable the State API looks for Ray in the machine's process list, and gives up where it sees two. Forced, since it may come
+    # from a process with a Ray of its own that started this one, whose dashboard would refuse this one's token.
+    asked = {"RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{port}"}
     try:
-        with _environment(settings, _guard()):
+        with _environment(LOCAL_SETTINGS, {**_guard(), **asked}):
             _forget_token()
             with _loopback():
                 ray.init(

@@ -205,7 +205,10 @@ def test_two_nodes_run_an_experiment_that_is_stopped_in_time_queued_again_and_le
     nodes, kept, gcs, dashboard = json.loads(out.read_text())
     assert nodes == [1.0, 1.0], "both nodes were up before the experiment began"
     assert kept == ["0o600", "0o700"]
-    address = ray.util.get_node_ip_address()
+    # asked in a process of its own: in this one a local Ray of other tests may have said that it is the loopback interface
+    asked = [sys.executable, "-c", "import ray; print(ray.util.get_node_ip_address())"]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    address = subprocess.run(asked, capture_output=True, text=True, check=True, env=clean).stdout.strip()
     assert gcs.startswith(f"{address}:")
     assert dashboard.startswith(f"http://{address}:")
 
