@@ -32,6 +32,14 @@ BEAT, DEAD = 30.0, 120.0
 _SETTLE = 0.2
 
 
+def runs(pid: int, since: float) -> bool:
+    """Whether this machine's process of that number is still the one that began then, in seconds since 1970."""
+    try:  # a number is given again to another process
+        return bool(psutil.Process(pid).create_time() == since)
+    except (psutil.NoSuchProcess, ValueError):  # or is none
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One process's file. machine: what tells machines with one name apart; since: when the process began; beat: its last sign of life (both in
@@ -52,10 +60,7 @@ class Claim:
         """Asked of the system where the process is this machine's, else by its last sign of life."""
         if self.machine != machine():
             return time.time() - self.beat < DEAD
-        try:  # a number is given again to another process
-            return bool(psutil.Process(self.pid).create_time() == self.since)
-        except (psutil.NoSuchProcess, ValueError):  # or is none
-            return False
+        return runs(self.pid, self.since)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"

@@ -17,7 +17,7 @@ from typing import Self
 
 import psutil
 
-from clef_ray.claims import BEAT, DEAD, Claims
+from clef_ray.claims import BEAT, DEAD, Claims, runs
 from clef_ray.errors import ClefRayError, ConfigError, StorageError
 from clef_ray.store import Store
 
@@ -43,10 +43,7 @@ class _Holder:
     def lives(self) -> bool:
         if self.host != socket.gethostname():
             return time.time() - self.beat < DEAD
-        try:  # a number is given again to another process
-            return bool(psutil.Process(self.pid).create_time() == self.since)
-        except (psutil.NoSuchProcess, ValueError):  # or is none
-            return False
+        return runs(self.pid, self.since)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"

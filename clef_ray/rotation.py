@@ -30,12 +30,12 @@ def _at(trial: Trial, fold: int) -> Trial:
 
 def averaged(plan: Plan, by_fold: Mapping[int, Sequence[Outcome]]) -> list[Outcome]:
     """One outcome per trial of the plan, of those of each fold's plan; a trial that a fold has no outcome of is left out."""
+    named = {f: {(o.trial.arm.name, o.trial.seed): o for o in outcomes} for f, outcomes in by_fold.items()}
     found = []
     for trial in plan.trials:
-        same = {f: _of(trial, outcomes) for f, outcomes in by_fold.items()}
-        parts = {f: outcome for f, outcome in same.items() if outcome is not None}
-        if parts and len(parts) == len(plan.rotation):
-            found.append(_mean(trial, parts))
+        key = trial.arm.name, trial.seed
+        if all(key in named[fold] for fold in plan.rotation):
+            found.append(_mean(trial, {fold: named[fold][key] for fold in plan.rotation}))
     return found
 
 
@@ -43,16 +43,12 @@ def load(plan: Plan, trial: Trial, storage: str) -> Outcome | None:
     """The mean over the folds, from the store; None where a run or a result is missing."""
     parts = {}
     for fold in plan.rotation:
-        outcome = load_outcome(_at(trial, fold), at(plan, fold).judging, storage)
+        judging = replace(plan.judging, split=ROTATION[fold])
+        outcome = load_outcome(_at(trial, fold), judging, storage)
         if outcome is None:
             return None
         parts[fold] = outcome
     return _mean(trial, parts)
-
-
-def _of(trial: Trial, outcomes: Sequence[Outcome]) -> Outcome | None:
-    key = trial.arm.name, trial.seed
-    return next((o for o in outcomes if (o.trial.arm.name, o.trial.seed) == key), None)
 
 
 def _mean(trial: Trial, parts: Mapping[int, Outcome]) -> Outcome:
