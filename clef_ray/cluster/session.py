@@ -44,7 +44,7 @@ LOCAL_SETTINGS = {
 
 #: Seconds after which an address counts as dead: for its port to open, and for Ray behind it to answer.
 CONNECT_TIMEOUT = 5.0
-ANSWER_TIMEOUT = 30.0
+ANSWER_TIMEOUT = 60.0
 
 #: Ray puts Unix sockets below its folder, whose paths the system cuts at about 104 characters; Ray itself needs 66 of them.
 LONGEST_FOLDER = 35
@@ -61,7 +61,7 @@ def session(address: str | None = None, *, num_cpus: int | None = None) -> Itera
     that was submitted to a cluster), else starts a local Ray that listens on the loopback interface only and ends with the block. Inside
     another session None means that one.
     num_cpus: of a local Ray; None takes all.
-    Raises ClefRayError when the address does not answer within about half a minute, or when the dashboard does not.
+    Raises ClefRayError when the address does not answer within about a minute, or when the dashboard does not.
     """
     if ray.is_initialized():
         if address is not None:

@@ -6,9 +6,10 @@ and samples this worker needs, and deliver them in order. Both deliver what is s
 """
 
 import logging
+import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,10 +18,11 @@ import ray
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from ray.exceptions import RayTaskError
 
 from clef_ray.augment import Batch, Choice, window
 from clef_ray.cluster.capacity import live_nodes
-from clef_ray.errors import CapacityError
+from clef_ray.errors import CapacityError, ClefRayError
 from clef_ray.shards import Corpus, Manifest, Stored, part_rows, read_rows, read_table
 from clef_ray.shards.schema import Shape
 from clef_ray.signal.filters import resampled_length
@@ -40,6 +42,7 @@ def set_up_data() -> None:
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.raise_original_map_exception = True  # else it says that something failed, and no more
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def _signals(columns: Mapping[str, NDArray[Any]]) -> Stored:
 
 
 def materialise(folder: str, fs: float, leads: tuple[str, ...]) -> Corpus:
-    """Read all shards through Ray Data, in parallel, into one Corpus."""
+    """Read all shards through Ray Data, in parallel, into one Corpus in the memory of whoever calls."""
     set_up_data()
     manifest = Manifest.load(folder)
     spans = [{"start": int(rows[0]), "stop": int(rows[-1]) + 1} for rows in part_rows(manifest)]
@@ -113,16 +116,41 @@ def materialise(folder: str, fs: float, leads: tuple[str, ...]) -> Corpus:
     return Corpus(signals, read_table(folder), fs, leads, manifest)
 
 
+def held(folder: str, fs: float, leads: tuple[str, ...]) -> ray.ObjectRef[Corpus]:
+    """The corpus in the object store. It is put together in a process of its own, which ends: the one that asks needs no memory for the signals,
+    and where the node that holds them is lost, Ray reads them again. DataError, StorageError: a part is damaged, or gone.
+    """
+    task = ray.remote(num_cpus=0, num_returns=2, max_calls=1)(_held)
+    error, found = task.remote(folder, fs, leads)
+    if (
+        told := ray.get(error)
+    ) is not None:  # waits: no trial may take the CPUs that the shards are read with
+        raise told
+    return found
+
+
+def _held(folder: str, fs: float, leads: tuple[str, ...]) -> tuple[ClefRayError | None, Corpus | None]:
+    """What went wrong, and the corpus; an error raised here would arrive wrapped in Ray's own."""
+    try:
+        return None, materialise(folder, fs, leads)
+    except ClefRayError as error:
+        return (error.cause if isinstance(error, RayTaskError) else error), None
+
+
 @dataclass(frozen=True)
 class _WindowReader:
-    """Reads what one worker needs of one window of the plan; travels to Ray Data's tasks."""
+    """Reads what one worker needs of one window of the plan; travels to Ray Data's tasks, where each unpickles its own.
 
-    plan: ReadPlan
+    name: two of the same name are the same reader, so that a process that reads several windows of an epoch orders the records once.
+    """
+
+    plan: ReadPlan = field(compare=False)
     rank: int
     world_size: int
-    choose: Choice
+    choose: Choice = field(compare=False)
     folder: str
     fs: float
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def tasks(self, epochs: range) -> list[dict[str, int]]:
         """The worker's records of all epochs, cut where windows end: each row group is read once an epoch."""
@@ -131,9 +159,6 @@ class _WindowReader:
             for epoch in epochs
             for first, last in pairwise([0, *self._ends(epoch)])
         ]
-
-    def _rows(self, epoch: int) -> NDArray[np.int64]:
-        return np.concatenate(list(self.plan.slices(epoch, self.rank, self.world_size)))
 
     def _ends(self, epoch: int) -> list[int]:
         """How many of its records the worker has read at the end of each window."""
@@ -144,7 +169,7 @@ class _WindowReader:
 
     def read(self, batch: dict[str, NDArray[Any]]) -> Iterator[dict[str, NDArray[Any]]]:
         epoch = int(batch["epoch"][0])
-        rows = self._rows(epoch)[int(batch["first"][0]) : int(batch["last"][0])]
+        rows = _epoch_rows(self, epoch)[int(batch["first"][0]) : int(batch["last"][0])]
         lead = self.choose.lead(epoch, rows)
         signals = read_rows(self.folder, rows, self.fs, self.choose.leads, lead)
         samples = signals.raw_NKT.shape[-1]
@@ -153,6 +178,12 @@ class _WindowReader:
         columns = {"row": rows, "lead": lead, **_columns(replace(signals, raw_NKT=raw))}
         for first in range(0, len(rows), _BLOCK):
             yield {name: column[first : first + _BLOCK] for name, column in columns.items()}
+
+
+@lru_cache(maxsize=1)
+def _epoch_rows(reader: _WindowReader, epoch: int) -> NDArray[np.int64]:
+    """The worker's records of one epoch, in order."""
+    return np.concatenate(list(reader.plan.slices(epoch, reader.rank, reader.world_size)))
 
 
 class RayFeed:

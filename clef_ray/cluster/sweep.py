@@ -23,7 +23,7 @@ from clef_ray.cluster.bridge import Asker, Bridge, Ends, Judge
 from clef_ray.cluster.capacity import DRIVER_CPUS, Request
 from clef_ray.cluster.interrupt import interruptible
 from clef_ray.cluster.sharing import Shared
-from clef_ray.cluster.stream import materialise, reading
+from clef_ray.cluster.stream import held, reading
 from clef_ray.cluster.trainer import Source, pretrain_in_group, pretrain_in_process
 from clef_ray.cluster.waiting import Patience, ready
 from clef_ray.config import Run, Spec
@@ -44,7 +44,7 @@ TUNE_SETTINGS = {
 }
 
 
-#: Records that this process reads before Ray Data's processes have started.
+#: Records that this process reads by itself before others have started for it.
 SMALL = 2_000
 
 
@@ -166,23 +166,24 @@ def _work(
     how = reading(manifest, manifest.records, fs, seen, judged)
     if say is not None:
         say(how.line)
-    corpus = ray.put(_corpus(folder, fs, how.leads, manifest))
+    corpus = _corpus(folder, fs, how.leads, manifest)
     source = (
         Source(folder, fs, how.leads, corpus) if how.resident else Source(folder, fs, seen, judged=corpus)
     )
-    held = {name: ray.put(_target(Store(target).path(), fs, plan.tasks)) for name, target in targets.items()}
-    return Work(plan.judging, storage, request, source, corpus, held)
+    judged_on = {name: _target(Store(target).path(), fs, plan.tasks) for name, target in targets.items()}
+    return Work(plan.judging, storage, request, source, corpus, judged_on)
 
 
-def _target(folder: str, fs: float, tasks: Sequence[Spec]) -> Corpus:
+def _target(folder: str, fs: float, tasks: Sequence[Spec]) -> ray.ObjectRef[Corpus]:
     """A corpus that encoders are judged on: of its leads those that the tasks look at, one at least."""
     manifest = Manifest.load(folder)
     return _corpus(folder, fs, task_leads(tasks, manifest.leads) or manifest.leads[:1], manifest)
 
 
-def _corpus(folder: str, fs: float, leads: tuple[str, ...], manifest: Manifest) -> Corpus:
-    read = load_corpus if manifest.records <= SMALL else materialise
-    return read(folder, fs, leads)
+def _corpus(folder: str, fs: float, leads: tuple[str, ...], manifest: Manifest) -> ray.ObjectRef[Corpus]:
+    if manifest.records <= SMALL:
+        return ray.put(load_corpus(folder, fs, leads))
+    return held(folder, fs, leads)
 
 
 def training_leads(runs: Sequence[Run], leads: tuple[str, ...]) -> tuple[str, ...]:

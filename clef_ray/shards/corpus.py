@@ -1,6 +1,7 @@
 """Reading shards: the table, single records, or everything into memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -155,24 +156,33 @@ def read_columns(store: Store, parts: Sequence[Part], columns: list[str]) -> pd.
 
     DataError: a part is damaged.
     """
-    tables = []
-    for part in parts:
-        with store.open_input(part.file) as source:
-            try:
-                tables.append(open_parquet(source, store.path(part.file)).read(columns=columns))
-            except (OSError, pa.ArrowInvalid) as error:
-                raise DataError(
-                    f"{store.path(part.file)} cannot be read: {error}; `clef-ray shards verify {store.path()}` tells which parts are changed"
-                ) from error
-    table = pa.concat_tables(tables)
-    for name in COVARIATES:
-        if name in columns and name not in table.column_names:
-            table = table.append_column(name, pa.nulls(len(table), pa.float64()))
-    frame: pd.DataFrame = table.select([c for c in columns if not c.startswith("label_")]).to_pandas()
-    for name in columns:
-        if name.startswith("label_"):
-            frame[name] = pd.Series(table.column(name).to_pylist(), dtype=object)
-    return frame
+    frames = []
+    for part in parts:  # each made pandas' own before the next is read: the index is never there twice
+        with _told_which(store, part), store.open_input(part.file) as source:
+            table = open_parquet(source, store.path(part.file)).read(columns=columns)
+        frames.append(_frame(table))
+    found = pd.concat(frames, ignore_index=True)
+    unknown_yet = {name: np.nan for name in COVARIATES if name in columns and name not in found}
+    return found.assign(**unknown_yet)[columns]
+
+
+@contextmanager
+def _told_which(store: Store, part: Part) -> Iterator[None]:
+    """DataError where Arrow finds a part damaged."""
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(
+            f"{store.path(part.file)} cannot be read: {error}; `clef-ray shards verify {store.path()}` tells which parts are changed"
+        ) from error
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """Lists of labels as Python's, which pandas would make arrays."""
+    labels = [name for name in table.column_names if name.startswith("label_")]
+    frame: pd.DataFrame = table.drop_columns(labels).to_pandas()
+    lists = {name: pd.Series(table.column(name).to_pylist(), dtype=object) for name in labels}
+    return frame.assign(**lists)
 
 
 def _read_part(
@@ -192,7 +202,7 @@ def _read_part(
     at_N, rows_N, pick_NK = at_N[order], rows_N[order], pick_NK[order]
     group_N = rows_N // ROW_GROUP
     groups = np.unique(group_N)
-    with store.reading(part.file) as source:
+    with _told_which(store, part), store.reading(part.file) as source:
         for group, encoded in zip(groups, read_groups(source, groups.tolist(), shape), strict=True):
             here = np.flatnonzero(group_N == group)
             decode_into(found, at_N[here], encoded, rows_N[here] % ROW_GROUP, pick_NK[here])

@@ -201,10 +201,11 @@ def test_a_finished_runs_results_are_read_once(monkeypatch):
     assert read == [("clef", asked), ("simclr", asked), ("simclr", asked)], "what is missing may come"
 
 
-@pytest.mark.parametrize(("records", "reader"), [(SMALL, "here"), (SMALL + 1, "ray")])
+@pytest.mark.parametrize(("records", "reader"), [(SMALL, "here"), (SMALL + 1, "elsewhere")])
 def test_a_small_corpus_is_read_by_the_driver_itself(monkeypatch, records, reader):
-    """Ray Data's processes take longer to start than the whole of it takes to read."""
+    """Other processes take longer to start than the whole of it takes to read; a large one never enters the driver's memory."""
     monkeypatch.setattr(sweep, "load_corpus", lambda *arguments: ("here", *arguments))
-    monkeypatch.setattr(sweep, "materialise", lambda *arguments: ("ray", *arguments))
+    monkeypatch.setattr(sweep.ray, "put", lambda corpus: corpus)
+    monkeypatch.setattr(sweep, "held", lambda *arguments: ("elsewhere", *arguments))
     manifest = SimpleNamespace(records=records)
     assert sweep._corpus("folder", 100.0, ("I",), manifest) == (reader, "folder", 100.0, ("I",))

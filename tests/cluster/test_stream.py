@@ -1,5 +1,7 @@
 """How signals are read: whole or window by window, and what is said about it. No Ray: its tasks are called here."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,33 @@ def test_windows_together_are_the_resident_batches_and_read_each_row_group_once(
         assert np.array_equal(found["gain"], torch.cat([b.gain_b2 for b in expected]).numpy())
         if not stratified:
             assert len(read_groups) == 2 * 8, "each once an epoch"
+
+
+def test_a_process_orders_an_epoch_once_however_many_windows_it_reads(folder, monkeypatch):
+    monkeypatch.setattr(plan, "WINDOW", 3)
+    held = load_corpus(folder, 100.0, ("I",))
+    rows = np.arange(len(held.table))
+    choose = Choice(Signals(fs=100, seconds=6), Views(), ("I",), 0)
+    ordered = []
+    plain = plan.ReadPlan.batches
+
+    def counted(self, epoch):
+        ordered.append(epoch)
+        return plain(self, epoch)
+
+    def read(seed):
+        reader = stream._WindowReader(plan.ReadPlan(rows, held.groups, 16, seed), 0, 1, choose, folder, 100.0)
+        found = []
+        for task in reader.tasks(range(1, 3)):
+            arrived = pickle.loads(pickle.dumps(reader))  # as in every task of Ray Data
+            batch = {name: np.array([value]) for name, value in task.items()}
+            found += [row for block in arrived.read(batch) for row in block["row"].tolist()]
+        return found
+
+    monkeypatch.setattr(plan.ReadPlan, "batches", counted)
+    first = read(seed=0)
+    assert ordered == [1, 2]
+    assert read(seed=1) != first, "another plan is another reader, though all else is the same"
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import uuid
 from dataclasses import replace
@@ -16,7 +17,7 @@ from clef_ray.ablation import Ablation, Arm, plan
 from clef_ray.augment import Choice
 from clef_ray.cluster import sweep, trainer
 from clef_ray.cluster.capacity import Request
-from clef_ray.cluster.stream import RayFeed, materialise
+from clef_ray.cluster.stream import RayFeed, held
 from clef_ray.cluster.sweep import run_sweep
 from clef_ray.config import Run
 from clef_ray.datasets.synthetic import Synthetic
@@ -85,11 +86,16 @@ def made(folder, **options):
     return plan(replace(ABLATION, **options), Manifest.load(folder).fingerprint)
 
 
-def test_ray_data_and_a_plain_process_read_the_same_corpus(local_ray, folder):
-    here, there = load_corpus(folder, 100.0, ("I", "V5")), materialise(folder, 100.0, ("I", "V5"))
+def test_ray_data_and_a_plain_process_read_the_same_corpus(local_ray, folder, tmp_path):
+    here, there = load_corpus(folder, 100.0, ("I", "V5")), ray.get(held(folder, 100.0, ("I", "V5")))
     for name in ("raw_NKT", "gain_NK", "baseline_NK"):
         np.testing.assert_array_equal(getattr(here.signals, name), getattr(there.signals, name))
     assert here.table["record"].tolist() == there.table["record"].tolist()
+
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    next(iter(sorted(damaged.glob("part-*.parquet")))).write_bytes(b"PAR1 no longer")
+    with pytest.raises(DataError, match=r"^[^\n]*part-00000\.parquet cannot be read: .*shards verify"):
+        held(str(damaged), 100.0, ("I",))
 
 
 def test_streaming_delivers_the_plans_batches_in_order(local_ray, folder):
