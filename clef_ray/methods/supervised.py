@@ -18,7 +18,7 @@ _COLUMN = "label_"
 
 
 class Supervised:
-    """labels: a label set of the corpus, by the name that tasks know it by; None: the only one there is. exclusive: exactly one class per record,
+    """labels: a label set of the corpus, by the name that tasks know it by; None: its headline, the first of the table. exclusive: exactly one class per record,
     so that a softmax decides; else each class is decided by itself, and the loss is the mean over the classes.
 
     A linear layer on the encoder's output tells the classes apart that the training records have; it is thrown away after pretraining. Of the
@@ -35,7 +35,7 @@ class Supervised:
         self.exclusive = exclusive
 
     def learner(self, encoder: nn.Module, setting: Setting) -> Learner:
-        """ConfigError: no such label set, or several where none was named, or not one class per record where they are exclusive; DataError:
+        """ConfigError: no such label set, or not one class per record where they are exclusive; DataError:
         no training record is annotated with any class.
         """
         labels = _label_set(setting.table, self.labels)
@@ -85,15 +85,13 @@ class _Classifier(Learner):
 
 
 def _label_set(table: pd.DataFrame, given: str | None) -> str:
-    """The label set asked for, among those of the table."""
+    """The label set asked for, among those of the table; its first where none was."""
     sets = [name.removeprefix(_COLUMN) for name in table.columns if name.startswith(_COLUMN)]
+    if not sets:
+        raise ConfigError("method supervised: the corpus has no label set to learn from")
     if given is not None and given not in sets:
         raise unknown("label set", given, sets, "method.labels")
-    if given is None and len(sets) != 1:
-        raise ConfigError(
-            f"method.labels: none given, and the corpus has {len(sets)} label sets; name one of: {', '.join(sets) or 'none'}"
-        )
-    return sets[0] if given is None else given
+    return given or sets[0]
 
 
 def _targets(

@@ -100,12 +100,14 @@ def part_rows(manifest: Manifest) -> list[NDArray[np.int64]]:
 
 
 def read_table(folder: str) -> pd.DataFrame:
-    """Everything but the signals, one row per record, as in `Dataset.table`, and the column `findings`: how many classes other than NORM
-    the record has in the headline label set, NaN where it is not annotated for it.
+    """Everything but the signals, one row per record, as in `Dataset.table`, with the headline label set before the others, and the column
+    `findings`: how many classes other than NORM the record has in it, NaN where it is not annotated for it.
     """
     manifest = Manifest.load(folder)
-    table = read_columns(Store(folder), manifest.parts, table_columns(manifest))
-    labels = table[f"label_{manifest.headline}"] if manifest.headline else [None] * len(table)
+    headline = f"label_{manifest.headline}"
+    columns = sorted(table_columns(manifest), key=lambda name: name.startswith("label_") and name != headline)
+    table = read_columns(Store(folder), manifest.parts, columns)
+    labels = table[headline] if manifest.headline else [None] * len(table)
     table["findings"] = [np.nan if found is None else float(len(set(found) - {"NORM"})) for found in labels]
     return table
 
