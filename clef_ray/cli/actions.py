@@ -84,6 +84,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
             print(f"  {metric:<28} {estimate.value:8.3f}  [{estimate.low:.3f}, {estimate.high:.3f}]")
         for metric, value in result.extras.items():
             print(f"  {metric:<28} {value:8.3f}")
+        for note in result.notes:
+            print(f"  · {note}")
     return 0
 
 
@@ -151,10 +153,9 @@ def _require_home(run: "Run", data: str, mark: str) -> None:
 
 def _leakage(run: "Run", data: str, folder: str, targets: Mapping[str, str], tasks: Sequence["Spec"]) -> str:
     """What the check for leakage finds, without a full stop. data: `folder` as the user named it; targets: name -> folder."""
-    from clef_ray.cli.lineage import unchecked
     from clef_ray.evaluate.inputs import OFFICIAL
     from clef_ray.evaluate.known import Known
-    from clef_ray.evaluate.leakage import leakage
+    from clef_ray.evaluate.leakage import dealt_parts, leakage
     from clef_ray.registry import METHODS
     from clef_ray.shards import Manifest
 
@@ -166,7 +167,8 @@ def _leakage(run: "Run", data: str, folder: str, targets: Mapping[str, str], tas
         )
     seen = run.train_folds if trains else ()  # initial weights have seen nobody
     judged = {name: Known.read(at) for name, at in targets.items()}
-    return leakage(Known.read(folder), judged, seen, OFFICIAL).told() + unchecked(tasks)
+    dealt = dealt_parts(tasks, {"": folder, **targets}, OFFICIAL)
+    return leakage(Known.read(folder), judged, seen, OFFICIAL, dealt).told()
 
 
 def _judged(folder: str, tasks: Sequence["Spec"], run: "Run") -> "Records":

@@ -11,10 +11,10 @@ from pathlib import Path
 from clef_ray.ablation import Plan
 from clef_ray.cli import Parser
 from clef_ray.cli.options import add_options
-from clef_ray.config import Run, Spec
-from clef_ray.evaluate.inputs import SPLITS
+from clef_ray.config import Run
+from clef_ray.evaluate.inputs import ROTATION, SPLITS, Split
 from clef_ray.evaluate.known import Known
-from clef_ray.evaluate.leakage import leakage
+from clef_ray.evaluate.leakage import NONE, Leakage, dealt_parts, leakage
 from clef_ray.shards import Manifest
 from clef_ray.tracking import public
 
@@ -25,9 +25,7 @@ def describe(
     """Free names to texts. run: one of those that the plan holds or will hold: these say which folds pretraining sees; targets: folders of
     the corpora that encoders are judged on besides, by name.
     """
-    manifest, judged = Manifest.load(folder), {name: Known.read(at) for name, at in (targets or {}).items()}
-    seen = {fold for r in (run, *(t.run for t in plan.trials)) for fold in r.train_folds}
-    checked = leakage(Known.read(folder), judged, tuple(sorted(seen)), SPLITS[plan.split])
+    manifest = Manifest.load(folder)
     packages = ("clef-ray", "ray", "torch", "numpy", "scikit-learn", "optuna", "mlflow", "pyarrow")
     return {
         "command": shlex.join(["python", *map(public, sys.argv)]),
@@ -36,21 +34,30 @@ def describe(
         "data_fingerprint": plan.data,
         "dataset": f"{manifest.dataset}: {manifest.records} records of {manifest.patients} patients, {sum(manifest.quarantined.values())} quarantined",
         **{f"target {name}": public(at) for name, at in (targets or {}).items()},
-        "leakage": checked.told() + unchecked(plan.tasks),
+        "leakage": _leakage(folder, plan, run, targets or {}),
         "git_commit": _commit(),
         "python": sys.version.split()[0],
         **{name: version(name) for name in packages},
     }
 
 
-def unchecked(tasks: Iterable[Spec]) -> str:
-    """What the check for leakage does not look at; empty where it looks at everything."""
-    published = [task.name for task in tasks if dict(task.options).get("split") == "published"]
-    if not published:
-        return ""
-    return (
-        f"; the published splits of {', '.join(published)} have parts of their own, which were not compared"
-    )
+def _leakage(folder: str, plan: Plan, run: Run, targets: Mapping[str, str]) -> str:
+    """What the check finds, in words; of a rotation what it finds with the worst fold as the test."""
+    home, judged = Known.read(folder), {name: Known.read(at) for name, at in targets.items()}
+
+    def checked(seen: Iterable[int], split: Split) -> Leakage:
+        dealt = dealt_parts(plan.tasks, {"": folder, **targets}, split)
+        return leakage(home, judged, tuple(sorted(seen)), split, dealt)
+
+    if not plan.rotation:
+        seen = {fold for r in (run, *(t.run for t in plan.trials)) for fold in r.train_folds}
+        return checked(seen, SPLITS[plan.split]).told()
+    splits = {fold: SPLITS[ROTATION[fold]] for fold in plan.rotation}
+    found = {fold: checked(split.train, split) for fold, split in splits.items()}
+    fold, worst = max(found.items(), key=lambda item: len(item[1].found))
+    if worst.found:
+        return f"{worst.told()}; that is with fold {fold} as the test"
+    return f"{NONE} in any of {len(found)} rotations, of which that with fold {fold} as the test: {worst.told().removeprefix(f'{NONE}: ')}"
 
 
 def given(arguments: argparse.Namespace) -> str:

@@ -1,6 +1,6 @@
 """The statistics of zero-shot agreement with a risk score, and their controls; what they mean stands in zeroshot.py."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it comes with scikit-learn
 
 from clef_ray.evaluate.statistics import (
     correlation,
@@ -97,29 +98,53 @@ def _centred_ranks(
 
 
 def pair_statistics(
-    records: Records, weights_BN: NDArray[np.float64], seed: int
+    scored: Sequence[Records], weights_BN: NDArray[np.float64], seed: int
+) -> list[dict[str, NDArray[np.float64]]]:
+    """The `rsa` family per weighting, [B] each, of every score. scored: the same records, once for each score: they differ in `risk` and
+    `age_sex_risk` alone. Embedding, age and sex, which are half of the work, are ranked once for all of them.
+    """
+    one = scored[0]
+    i_P, j_P = patient_pairs(one.patient, MOST_PAIRS, seed)
+    own = [
+        value_N
+        for records in scored
+        for value_N in (
+            records.risk,
+            records.age_sex_risk if _controlled(records) else np.zeros(len(one.risk)),
+            permute_over_patients(records.risk, one.patient, np.random.default_rng([seed, 1])),
+        )
+    ]
+    apart = [
+        cosine_distances(one.z, i_P, j_P),
+        *(differences(value_N, i_P, j_P) for value_N in (one.age, one.sex, *own)),
+    ]
+    # A small product per resample: its threads would wait for each other a thousand times, on a busy machine ten times as long as it takes.
+    with threadpool_limits(1):
+        covariance = rank_covariance(apart, pair_weights(weights_BN, i_P, j_P))
+    return [_rsa_family(covariance, 3 + 3 * k, _controlled(records)) for k, records in enumerate(scored)]
+
+
+def _controlled(records: Records) -> bool:
+    return bool(np.isfinite(records.age_sex_risk).all())
+
+
+def _rsa_family(
+    covariance_BVV: NDArray[np.float64], risk: int, controlled: bool
 ) -> dict[str, NDArray[np.float64]]:
-    """The `rsa` family per weighting, [B] each."""
-    i_P, j_P = patient_pairs(records.patient, MOST_PAIRS, seed)
-    shuffled_N = permute_over_patients(records.risk, records.patient, np.random.default_rng([seed, 1]))
-    z, risk, age, sex, age_sex_risk, shuffled = range(6)
-    controlled = np.isfinite(records.age_sex_risk).all()
-    control_N = records.age_sex_risk if controlled else np.zeros(len(records.risk))
-    values = (records.risk, records.age, records.sex, control_N, shuffled_N)
-    covariance = rank_covariance(
-        [cosine_distances(records.z, i_P, j_P), *(differences(value_N, i_P, j_P) for value_N in values)],
-        pair_weights(weights_BN, i_P, j_P),
-    )
+    """Of the score whose risk, risk from age and sex, and permuted risk are the variables from `risk` on; the first three are those of all."""
+    z, age, sex, age_sex_risk, shuffled = 0, 1, 2, risk + 1, risk + 2
     return {
-        "rsa": correlation(covariance, z, risk),
-        "rsa_partial": partial_correlation(covariance, z, risk, (age, sex), least_residual=LEAST_RESIDUAL),
+        "rsa": correlation(covariance_BVV, z, risk),
+        "rsa_partial": partial_correlation(
+            covariance_BVV, z, risk, (age, sex), least_residual=LEAST_RESIDUAL
+        ),
         "rsa_beyond": partial_correlation(
-            covariance, z, risk, (age, sex, age_sex_risk), least_residual=LEAST_RESIDUAL
+            covariance_BVV, z, risk, (age, sex, age_sex_risk), least_residual=LEAST_RESIDUAL
         )
         if controlled
-        else np.full(len(weights_BN), np.nan),
-        "rsa_age": correlation(covariance, age, risk),
-        "rsa_permuted": correlation(covariance, z, shuffled),
+        else np.full(len(covariance_BVV), np.nan),
+        "rsa_age": correlation(covariance_BVV, age, risk),
+        "rsa_permuted": correlation(covariance_BVV, z, shuffled),
     }
 
 

@@ -52,7 +52,7 @@ def beats(task: Cpsc2020Beats, material: Material) -> TaskResult:
     A window that is called S or V is a beat found in its middle. Marked beats are those whose windows the shards hold: `coverage/<S or
     V>` in the extras is their share of all marked in these published recordings, so a loss compares with the challenge's at coverage 1
     only, and even then normal beats are there as windows, not as beats. Further extras: `n_test`, `n_patients` (recordings), what the
-    learner chose, and `f1_sd_draws` of several draws.
+    learner chose, and the spread of `f1` over several draws (`over_draws`).
     """
     windows = _windows(task, material)
     judged, usable_N = _judged(task, material, windows)

@@ -29,7 +29,7 @@ def classes(task: Classes, material: Material) -> TaskResult:
 
     A class that a resample holds no positive of is left out of that resample's mean. The test records are looked at once: no threshold but
     fmax's, which is defined so, is chosen on them. Extras: `classes`, `classes_absent` (too rare to be judged),
-    `n_test`, `n_patients`, what the learner chose, and `auroc_sd_draws`, `f1_sd_draws` of several draws. Curves: `reliability` (of the first draw).
+    `n_test`, `n_patients`, what the learner chose, and the spread of `auroc` and `f1` over several draws (`over_draws`). Curves: `reliability` (of the first draw).
     """
     problem = class_problem(task, material)
     test_N = problem.rows.test

@@ -1,7 +1,8 @@
 """Whose ECG is it? Each person is known by one piece, and asked about by another (method.md §8, user identification).
 
 The person whose known piece is the most similar (cosine) to the one asked about is the answer: 1-shot, on frozen features, nothing is
-fitted. ESI gives AUC and accuracy of a classifier with one class per person; here the similarities are its scores.
+fitted. ESI gives AUC and accuracy of a classifier with one class per person; here the similarities are its scores. With `identification_finetuned`
+the encoder and such a classifier learn from the known pieces (`modes/persons.py`), and its log probabilities stand for the similarities.
 
 Every piece is cut before it is filtered, as if nothing else had been recorded: the filter would carry 2 s of one half into the other.
 
@@ -20,10 +21,12 @@ from numpy.typing import NDArray
 from clef_ray.evaluate.bootstrap import Estimate, sample_and_resamples
 from clef_ray.evaluate.inputs import LEAST_PATIENTS, check_features, patients
 from clef_ray.evaluate.judged import judged
+from clef_ray.evaluate.modes.persons import Pieces, learnt
 from clef_ray.evaluate.problem import Material, Trainable, Unanswerable
 from clef_ray.evaluate.result import TaskResult
 from clef_ray.evaluate.statistics import ratio
 from clef_ray.tasks.identification import Identification
+from clef_ray.tasks.identification_finetuned import IdentificationFinetuned
 
 #: Pieces that are encoded at once.
 BATCH = 256
@@ -53,10 +56,9 @@ def identification(task: Identification, material: Material) -> TaskResult:
         raise Unanswerable("it cuts signals and encodes the pieces, and here are only features")
     known_P, asked_P, notes = _persons(task, material)
     spans = _spans(task, material.trainable.window)
-    known_PD, asked_PD = _embeddings(
-        task, material, material.trainable, [(known_P, spans[0]), (asked_P, spans[1])]
+    similarity_PP = _similarities(
+        task, material, material.trainable, (known_P, spans[0]), (asked_P, spans[1])
     )
-    similarity_PP = similarities(known_PD, asked_PD)
     patient_P = patients(material.table)[known_P]
     weights_BP = sample_and_resamples(patient_P, material.n_boot, material.seed)
     statistics = {
@@ -69,6 +71,17 @@ def identification(task: Identification, material: Material) -> TaskResult:
     persons = float(len(patient_P))
     extras = {"persons": persons, "n_patients": persons, "chance": 1 / persons}
     return TaskResult(estimates, extras, None, notes)
+
+
+def _similarities(
+    task: Identification, material: Material, trainable: Trainable, known: _Piece, asked: _Piece
+) -> NDArray[np.float64]:
+    """How much each piece asked about (rows) is like each person (columns), [P, P], rounded."""
+    if isinstance(task, IdentificationFinetuned):
+        pieces = [Pieces(trainable, *piece, material.seed) for piece in (known, asked)]
+        score_PP = learnt(trainable.pretrained(), pieces[0], pieces[1], task, material.seed)
+        return np.asarray(np.round(score_PP, _DECIMALS))
+    return similarities(*_embeddings(task, material, trainable, [known, asked]))
 
 
 def similarities(known_PD: NDArray[np.float64], asked_PD: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,23 +5,30 @@
 Two parts share a patient where both hold the patient's name and their corpora name the same people; two of a recording where their 256-bit
 signatures say so (`clef_ray.signal.signature`), at whatever rate, gain or rounding, whatever the patient is called. What it cannot see:
 copies with other leads than the original's, pieces that do not start where the original starts, and the same person in two datasets.
-Parts are those of the folds. A task with `split=published` has parts of its own, which stand here for nothing.
+Parts are those of the folds, and of every task with `split=published` its own (`DealtParts`): what such a rule learns from and judges is
+compared too, so that the first line says how many judged patients a leaky rule has learnt from.
 
 Shape letters: N records of one corpus or of all, B bytes of a signature.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clef_ray.evaluate.inputs import Split
+from clef_ray.config import Spec
+from clef_ray.evaluate.inputs import OFFICIAL, Split
 from clef_ray.evaluate.known import Copies, Known
+from clef_ray.evaluate.problem import refusal
+from clef_ray.registry import TASKS
+from clef_ray.shards import Manifest
+from clef_ray.shards.corpus import read_table
+from clef_ray.tasks import PARTS, Learnt
 
-#: How the text begins where something was found.
-FOUND = "FOUND"
+#: How the text begins where something was found, and where nothing was.
+FOUND, NONE = "FOUND", "none found"
 
 
 @dataclass(frozen=True)
@@ -78,12 +85,46 @@ class Leakage:
         ]
         if self.found:
             return "; ".join([f"{FOUND}: {', '.join(map(_told, self.found))}", saw, looked, *limits])
-        return "; ".join([f"none found: {saw}", looked, *limits])
+        return "; ".join([f"{NONE}: {saw}", looked, *limits])
 
 
-def leakage(home: Known, targets: Mapping[str, Known], train_folds: Sequence[int], split: Split) -> Leakage:
+class DealtParts(NamedTuple):
+    """How a task's own rule deals the records of a corpus. task: what its metrics begin with; target: the corpus, empty for that of
+    pretraining; part_N: one of PARTS or empty, in the order of the shards.
+    """
+
+    task: str
+    target: str
+    part_N: NDArray[np.str_]
+
+
+def dealt_parts(tasks: Iterable[Spec], folders: Mapping[str, str], split: Split) -> tuple[DealtParts, ...]:
+    """Of the tasks with `split=published`, on each corpus that can answer them. folders: of shards, by the target's name, empty for the corpus
+    of pretraining; split: by which all others are judged: none but the official one leaves a published split to be asked.
+    """
+    built = [task.build(TASKS) for task in tasks]
+    asked = [task for task in built if isinstance(task, Learnt) and task.split == "published"]
+    found: list[DealtParts] = []
+    for target, folder in folders.items() if asked and split == OFFICIAL else ():
+        facts, table = Manifest.load(folder), read_table(folder)
+        found += [
+            DealtParts(task.prefix, target, task.published(table).to_numpy(dtype=np.str_))
+            for task in asked
+            if refusal(task, facts) is None
+        ]
+    return tuple(found)
+
+
+def leakage(
+    home: Known,
+    targets: Mapping[str, Known],
+    train_folds: Sequence[int],
+    split: Split,
+    dealt: Sequence[DealtParts] = (),
+) -> Leakage:
     """Compare pretraining (the folds `train_folds` of `home`) with every part of every target and with the validation and test parts of
-    `home`; and, within each corpus, the train, validation and test parts with one another.
+    `home`; and, within each corpus, the train, validation and test parts with one another. The same with the parts of each of `dealt`, but
+    for targets and pretraining, of which the folds say all.
 
     A validation fold that `split` lets pretraining see is not compared with it.
     """
@@ -99,6 +140,8 @@ def leakage(home: Known, targets: Mapping[str, Known], train_folds: Sequence[int
         for seen, judged in (("train", "validation"), ("train", "test"), ("validation", "test")):
             if not (place == 0 and _said(parts[seen], parts[judged], pretraining)):
                 pairs.append(_pair(copies, parts[seen], parts[judged], name))
+    for own in dealt:
+        pairs += _of_dealt(own, corpora, own_name, copies, pretraining)
     seen_patients = set(home.patient[saw_N])
     return Leakage(
         len(seen_patients),
@@ -120,6 +163,19 @@ class _Part(NamedTuple):
     @property
     def patients(self) -> set[str]:
         return set(self.known.patient[self.rows_N])
+
+
+def _of_dealt(
+    own: DealtParts, corpora: Mapping[str, Known], own_name: str, copies: Copies, pretraining: _Part
+) -> list[Pair]:
+    """What a task's own rule learns from against what it chooses by and judges; and pretraining against those two of its own corpus."""
+    name = own.target or own_name
+    place, known = list(corpora).index(name), corpora[name]
+    train, validation, test = (_Part(part, place, known, own.part_N == part) for part in PARTS)
+    compared = [(train, validation), (train, test), (validation, test)]
+    if place == 0:
+        compared += [(pretraining, validation), (pretraining, test)]
+    return [_pair(copies, seen, judged, f"{name} as {own.task} deals it") for seen, judged in compared]
 
 
 def _judged(parts: Mapping[str, _Part], own: bool, split: Split) -> list[_Part]:

@@ -20,7 +20,7 @@ def values(task: Values, material: Material) -> TaskResult:
 
     Estimates: `mae`, `rmse`, `bias` (mean of predicted - true) and `sd_error` in the target's unit; `r2`, `pearson`, `spearman`, `kendall`
     (tau-b). Of blood pressure (in mmHg) also `bhs_5`, `bhs_10`, `bhs_15`: % of errors within so many mmHg. Extras: `n_test`,
-    `n_patients`, what the learner chose, `mae_sd_draws` of several draws; of blood pressure `aami_pass` (1 or 0) and `bhs_grade` (1 for A to 4 for D). Curves: `true_by_predicted` (of the first draw).
+    `n_patients`, what the learner chose, the spread of `mae` over several draws (`over_draws`); of blood pressure `aami_pass` (1 or 0) and `bhs_grade` (1 for A to 4 for D). Curves: `true_by_predicted` (of the first draw).
     """
     problem = value_problem(task, material)
     test_N = problem.rows.test

@@ -61,6 +61,16 @@ def beside(
     )
 
 
+def means(scene: Scene, metrics: Mapping[int, str]) -> dict[int, float]:
+    """Group -> the mean over the shown arms; of what does not depend on the encoder that is its value."""
+    found: dict[int, float] = {}
+    for index, metric in metrics.items():
+        own = [cell.mean for look in scene.looks if (cell := scene.cell(look.arm, metric))]
+        if own:
+            found[index] = sum(own) / len(own)
+    return found
+
+
 def places(index: int, arms: int) -> list[float]:
     """Where the arms of a group stand, the first one on top."""
     return [index + _SPREAD * ((k + 0.5) / arms - 0.5) for k in range(arms)]

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 
-from clef_ray.report._dots import beside, dots_in_groups, group_height
+from clef_ray.report._dots import beside, dots_in_groups, group_height, means
 from clef_ray.report._scene import Look, Scene, legend, legend_height, spoken
 from clef_ray.report._style import GREY, Drawing, canvas, panels, tidy
+from clef_ray.report.by_score import HOW_TO_READ, controls_beside, every_score
 from clef_ray.report.overall import Averaged, Overall
+from clef_ray.tasks.score_spearman import EVERY
 
 _STATISTICS = ("rsa", "rsa_partial", "rsa_beyond", "readout", "axis")
 
@@ -26,11 +28,17 @@ _HOME = "of pretraining"
 
 
 def agreement(scene: Scene) -> list[Drawing]:
-    """The zero-shot statistics with their controls: what age alone reaches, and permuted scores. One picture per score and corpus."""
-    tasks = dict.fromkeys(
-        m.rpartition("/")[0] for m in scene.metrics if m.endswith(("/rsa_age", "/rsa_permuted"))
-    )
-    return [_agreement(scene, task) for task in tasks]
+    """The zero-shot statistics with their controls: what age alone reaches, and permuted scores. One picture per score and corpus; where all
+    scores were asked, one per corpus.
+    """
+    drawn = {}
+    for metric in scene.metrics:
+        if metric.endswith(("/rsa_age", "/rsa_permuted")):
+            task = metric.rpartition("/")[0]
+            every, _, _ = task.rpartition("/")
+            several = f"/zeroshot/{EVERY}/" in f"/{every}/"
+            drawn[every if several else task] = several
+    return [(every_score if several else _agreement)(scene, task) for task, several in drawn.items()]
 
 
 def _agreement(scene: Scene, task: str) -> Drawing:
@@ -40,12 +48,7 @@ def _agreement(scene: Scene, task: str) -> Drawing:
     figure, axes = canvas(height, grid="x")
     axes.axvline(0, color=GREY, linewidth=1, zorder=1)
     dots_in_groups(axes, scene, looks, groups)
-    for control, label, marker in (
-        ("age", "age only", "D"),
-        ("permuted", "permuted score, mean of arms", "s"),
-    ):
-        metrics = {k: f"{metric}_{control}" for k, metric in enumerate(groups.values())}
-        beside(axes, _means(scene, metrics), label, marker)
+    controls_beside(axes, scene, groups)
     axes.set_xlabel("Spearman correlation with the risk score (−1 to 1)")
     legend(figure, axes)
     first = next(iter(groups.values()))
@@ -54,19 +57,8 @@ def _agreement(scene: Scene, task: str) -> Drawing:
         f"agreement with the risk score: {task}",
         f"Zero-shot statistics per arm beside age alone and permuted scores. {first}: {said}.",
         figure,
-        scene.below(groups.values(), scene.unlearnt(first))
-        + " A dot left of the diamond says no more than age; a square should lie near 0.",
+        scene.below(groups.values(), scene.unlearnt(first)) + HOW_TO_READ,
     )
-
-
-def _means(scene: Scene, metrics: Mapping[int, str]) -> dict[int, float]:
-    """Group -> the mean over the shown arms; of what does not depend on the encoder that is its value."""
-    found: dict[int, float] = {}
-    for index, metric in metrics.items():
-        means = [cell.mean for look in scene.looks if (cell := scene.cell(look.arm, metric))]
-        if means:
-            found[index] = sum(means) / len(means)
-    return found
 
 
 def shift(scene: Scene) -> list[Drawing]:
@@ -95,7 +87,7 @@ def _shift(scene: Scene, task: str, corpora: Mapping[str, str]) -> Drawing:
         dots_in_groups(axes, scene, looks, groups, named=index % 2 == 0)
         axes.set_xlabel(label, fontsize=9)
     nulls = {k: f"{start}/frechet_null" for k, start in enumerate(corpora.values())}
-    beside(grid[1][0], _means(scene, nulls), "Fréchet distance of two random halves", "D")
+    beside(grid[1][0], means(scene, nulls), "Fréchet distance of two random halves", "D")
     legend(figure, grid[1][0])
     counts = ", ".join(f"{scene.count(f'{start}/mmd2')} ({corpus})" for corpus, start in corpora.items())
     apart = {
@@ -123,7 +115,7 @@ def _persons(scene: Scene, task: str) -> Drawing:
     looks = scene.having(groups.values())
     figure, axes = canvas(_FRAME + 2 * group_height(1, len(looks)) + legend_height(len(looks) + 1), grid="x")
     dots_in_groups(axes, scene, looks, groups)
-    guess = _means(scene, {0: f"{task}/chance"})
+    guess = means(scene, {0: f"{task}/chance"})
     beside(axes, {k: min(1.0, many * guess[0]) for k, many in enumerate((1, 5)) if guess}, "a guess")
     axes.set_xlim(0, 1.02)
     axes.set_xlabel("share of persons who are known again by rank")

@@ -4,12 +4,17 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 
-from clef_ray.report._scene import Scene, draw_line, ends, legend, legend_height, spoken
+from clef_ray.report._scene import Look, Scene, draw_line, ends, legend, legend_height, spoken
 from clef_ray.report._style import Drawing, canvas
 from clef_ray.report.rows import AMOUNT
 
 #: The metrics that a picture is drawn of: the first that the task has and the headline holds, else the first that the task has.
 _MEASURES = ("auroc", "f1", "mae")
+
+_DRAWS = (
+    "; dashes: its 95 % t interval over these draws, of one encoder, on average over the seeds. Other people to learn from, the same people to be "
+    "judged on"
+)
 
 _AXIS = {
     "pct": "training patients learnt from [%], logarithmic",
@@ -44,6 +49,7 @@ def _picture(scene: Scene, whole: str, unit: str, amounts: Mapping[float, str]) 
         return None
     figure, axes = canvas(3.2 + legend_height(len(looks)))
     axes.set_xscale("log")
+    drawn = False
     for k, look in enumerate(looks):
         points: dict[str, list[float]] = {"x": [], "y": [], "low": [], "high": []}
         aside = 1 + 0.02 * (k - (len(looks) - 1) / 2)
@@ -55,6 +61,7 @@ def _picture(scene: Scene, whole: str, unit: str, amounts: Mapping[float, str]) 
                 for key, value in zip(points, (amount * aside, cell.mean, *ends(cell)), strict=True):
                     points[key].append(value)
         draw_line(axes, look, points, look.arm, len(looks))
+        drawn |= _over_draws(axes, scene, look, {a * aside: m for a, m in metric_at.items()})
     _ticks(axes, list(metric_at), unit, whole in metric_at.values())
     axes.set_ylabel(whole)
     legend(figure, axes)
@@ -69,8 +76,22 @@ def _picture(scene: Scene, whole: str, unit: str, amounts: Mapping[float, str]) 
         title,
         f"{title}: {'; '.join(said)}.",
         figure,
-        f"{caption} Each amount is the mean over its draws of training patients.",
+        f"{caption} Each amount is the mean over its draws of training patients{_DRAWS if drawn else ''}.",
     )
+
+
+def _over_draws(axes: Axes, scene: Scene, look: Look, metric_at: Mapping[float, str]) -> bool:
+    """Two short dashes at the ends of the interval over draws, where it is known; whether any is. metric_at: place -> metric."""
+    known = False
+    for place, metric in metric_at.items():
+        ends = [scene.cell(look.arm, f"{metric}_{end}_draws") for end in ("low", "high")]
+        both = [cell.mean for cell in ends if cell]
+        if len(both) == 2:
+            axes.plot(
+                [place, place], both, linestyle=" ", marker="_", markersize=8, color=look.colour, zorder=4
+            )
+            known = True
+    return known
 
 
 def _ticks(axes: Axes, amounts: list[float], unit: str, has_all: bool) -> None:

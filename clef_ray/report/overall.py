@@ -14,12 +14,18 @@ from clef_ray.ablation import Ablation
 from clef_ray.evaluate.bootstrap import Estimate
 from clef_ray.evaluate.comparing import improvement, interquartile_mean
 from clef_ray.report.rows import AMOUNT, Interval, Row
+from clef_ray.tasks.score_spearman import EVERY
 
 #: Fewer tasks than this are read one by one.
 LEAST_TASKS = 3
 
 #: Questions of another kind, whose AUROC is no diagnosis's: persons known again, rules that leak, what else an embedding holds.
-_APART = frozenset({"identification", "by_record", "probe_age", "probe_sex", "probe_sbp"})
+_APART = frozenset(
+    {"identification", "identification_finetuned", "by_record", "probe_age", "probe_sex", "probe_sbp"}
+)
+
+#: What the metrics of all risk scores at once have in their names: scores of the same people are not tasks of their own.
+_EVERY_SCORE = f"/zeroshot/{EVERY}/"
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,8 @@ def _leaky(ablation: Ablation) -> set[str]:
 
 def _aside(metric: str) -> bool:
     parts = metric.split("/")
-    return not _APART.isdisjoint(parts) or any(AMOUNT.fullmatch(part) for part in parts)
+    few = any(AMOUNT.fullmatch(part) for part in parts)
+    return few or _EVERY_SCORE in f"/{metric}" or not _APART.isdisjoint(parts)
 
 
 def _measure(metric: str) -> str:

@@ -8,7 +8,7 @@ a new file here and nothing else.
     classes         which of these classes?                                    Classes
     values          how much?                                                  Values
     beats           which class is each beat, leave-record-out?                (cpsc2020_beats)
-    identification  whose ECG is it?                                           (identification)
+    identification  whose ECG is it?                                           (identification, identification_finetuned)
     zeroshot        does the geometry follow a risk score?                     (score_spearman)
     geometry        how is the cloud of embeddings spread and grouped?         (geometry)
     shift           how far from the corpus of pretraining?                    (shift)
@@ -17,7 +17,7 @@ a new file here and nothing else.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 import pandas as pd
 
@@ -132,13 +132,7 @@ class Learnt(Task):
             )
         if self.split == "published" and type(self).published is Learnt.published:
             raise self._unpublished()
-        check_at_least(self.epochs, 1, f"task {self.name}.epochs")
-        if not 0 < self.lr < math.inf:
-            raise ConfigError(f"task {self.name}.lr: {self.lr:g} given; a number more than 0 is needed")
-        if not 0 < self.layer_decay <= 1:
-            raise ConfigError(
-                f"task {self.name}.layer_decay: {self.layer_decay:g} given; more than 0 and at most 1 is allowed"
-            )
+        check_training(self)
         for option in self._changed(_TRAINING):
             if self.mode not in _TRAINING[option]:
                 raise ConfigError(
@@ -224,6 +218,30 @@ class Values(Learnt):
             )
         if self.shots:
             raise ConfigError(f"task {self.name}.shots: values have no classes; limit them with fraction")
+
+
+class Trains(Protocol):
+    """What is asked of a task that may train the encoder."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def lr(self) -> float: ...
+    @property
+    def layer_decay(self) -> float: ...
+
+
+def check_training(task: Trains) -> None:
+    """ConfigError where its options make no training."""
+    check_at_least(task.epochs, 1, f"task {task.name}.epochs")
+    if not 0 < task.lr < math.inf:
+        raise ConfigError(f"task {task.name}.lr: {task.lr:g} given; a number more than 0 is needed")
+    if not 0 < task.layer_decay <= 1:
+        raise ConfigError(
+            f"task {task.name}.layer_decay: {task.layer_decay:g} given; more than 0 and at most 1 is allowed"
+        )
 
 
 def check_at_least(value: int, least: int, where: str) -> None:

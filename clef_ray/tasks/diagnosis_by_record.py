@@ -14,8 +14,7 @@ from clef_ray.tasks.diagnosis import Diagnosis
 class DiagnosisByRecord(Diagnosis):
     """A rule that leaks, for measuring what it is worth and for nothing else: each record by itself is dealt to training, validation or
     test in 8:1:1, so that other records of a test patient may be learnt from, and pretraining has seen most test patients of its
-    own corpus. It is no paper's split. A result's notes say how many test patients are learnt from; the run's leakage check,
-    which goes by folds, does not look at these parts.
+    own corpus. It is no paper's split. A result's notes say how many test patients are learnt from, and so does the run's leakage check.
     """
 
     split: SplitRule = "published"

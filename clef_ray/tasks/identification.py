@@ -19,7 +19,7 @@ class Identification(Task):
 
     seconds: the length of a piece, 5 for PTB-XL and 4 for ICBEB in ESI; across: `halves`, the first and the last seconds of each
     patient's first record (which share electrodes, posture, day and noise); `records`, the beginnings of the first two records of those
-    patients that have two: harder, and what a claim about persons needs. The fine-tuned variant of ESI is not built.
+    patients that have two: harder, and what a claim about persons needs. ESI's fine-tuned variant is `identification_finetuned`.
     """
 
     seconds: float = 5.0

@@ -41,7 +41,13 @@ def test_what_is_undefined_is_said_of_many_patients_and_of_few():
 
 
 def test_the_spread_over_draws_is_of_the_values_alone():
-    """Three draws with 1, 2 and 6 on the sample itself: mean 3, squares 4 + 1 + 9, over 2."""
-    draws = [{"f1": np.array([v, 100.0 * v])} for v in (1, 2, 6)]
-    assert over_draws(draws, ("f1",)) == {"f1_sd_draws": pytest.approx(np.sqrt(7))}
+    """Three draws with 1, 2 and 6 on the sample itself: mean 3, squares 4 + 1 + 9, over 2. Student's t of 2 degrees at 97.5 % is 4.3027."""
+    draws = [{"f1": np.array([v, 100.0 * v]), "mae": np.ones(2)} for v in (1, 2, 6)]
+    half = 4.30265273 * np.sqrt(7) / np.sqrt(3)
+    assert over_draws(draws, ("f1", "mae")) == {
+        "f1_sd_draws": pytest.approx(np.sqrt(7)),
+        "f1_low_draws": pytest.approx(3 - half),
+        "f1_high_draws": pytest.approx(3 + half),
+        "mae_sd_draws": 0,
+    }
     assert over_draws(draws[:1], ("f1",)) == {}

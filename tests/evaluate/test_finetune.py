@@ -145,7 +145,7 @@ def test_the_best_epoch_is_kept_and_training_ends_when_it_is_past(loud, monkeypa
     x, amplitude = loud
     truth = amplitude > 1
     truth[PARTS.validation] ^= True  # the better the fit, the worse the validation loss
-    seen, loss = [], _training._Records.loss
+    seen, loss = [], _training.Records.loss
 
     def listen(records, score_SK, rows_S):
         value = loss(records, score_SK, rows_S)
@@ -153,7 +153,7 @@ def test_the_best_epoch_is_kept_and_training_ends_when_it_is_past(loud, monkeypa
             seen.append(float(value.mean()))
         return value
 
-    monkeypatch.setattr(_training._Records, "loss", listen)
+    monkeypatch.setattr(_training.Records, "loss", listen)
     answer = finetune.answer(ask("multilabel", truth), replace(TASK, epochs=30), using(Source(x)))
     assert answer.extras == {"epochs": 1.0, "valid_loss": pytest.approx(seen[0])}
     assert len(seen) == 1 + _training.PATIENCE

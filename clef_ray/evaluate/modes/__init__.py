@@ -13,6 +13,7 @@ from importlib import import_module
 import numpy as np
 from numpy.typing import NDArray
 
+from clef_ray.evaluate.bootstrap import seed_interval
 from clef_ray.evaluate.modes.draws import training_sets
 from clef_ray.evaluate.problem import Answer, Material, Problem
 from clef_ray.tasks import Learnt
@@ -29,7 +30,16 @@ def answers(problem: Problem, task: Learnt, material: Material) -> Iterator[Answ
 def over_draws(
     statistics: Sequence[Mapping[str, NDArray[np.float64]]], names: tuple[str, ...]
 ) -> dict[str, float]:
-    """`<name>_sd_draws`: how far a metric moves with the patients that were drawn to learn from, which no interval holds; empty for one draw."""
+    """How far a metric moves with the patients that were drawn to learn from, which no interval over test patients holds; empty for one draw.
+
+    `<name>_sd_draws`: the standard deviation over draws (n - 1); `<name>_low_draws`, `<name>_high_draws`: the 95 % t interval of the mean over
+    draws, on the test patients as they are; absent where all draws have one value.
+    """
     if len(statistics) < 2:
         return {}
-    return {f"{name}_sd_draws": float(np.std([s[name][0] for s in statistics], ddof=1)) for name in names}
+    found: dict[str, float] = {}
+    for name in names:
+        over = seed_interval([float(s[name][0]) for s in statistics])
+        ends = {f"{name}_low_draws": over.low, f"{name}_high_draws": over.high}
+        found |= {f"{name}_sd_draws": over.sd} | (ends if np.isfinite(over.low) else {})
+    return found

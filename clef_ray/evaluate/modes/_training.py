@@ -11,6 +11,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from clef_ray.errors import TrainingError
 from clef_ray.evaluate.problem import Answer, Kind, Material, Problem, Trainable, Unanswerable
 from clef_ray.randomness import fold, hash_u32
 from clef_ray.sections import Optimiser
-from clef_ray.tasks import Learnt
+from clef_ray.tasks import Learnt, Task
 from clef_ray.train.optimise import learning_rate
 
 BATCH = 64
@@ -67,8 +68,8 @@ def train(
     rows, seed = problem.rows, draw_seed(problem, material)
     shift, scale = _units(problem)
     truth_NK = torch.from_numpy((problem.truth_NK - shift) / scale).to(torch.float32)
-    records = _Records(trainable_of(material), task, problem.kind, truth_NK)
-    fit = _Fit(encoder, records, np.flatnonzero(rows.train), task, layer_decay, seed)
+    records = Records(trainable_of(material), task, problem.kind, truth_NK)
+    fit = Fit(encoder, records, np.flatnonzero(rows.train), task, layer_decay, seed)
     epochs, loss = fit.until_best(np.flatnonzero(rows.validation))
     judged = np.flatnonzero(rows.validation | rows.test)
     score_NK = np.full(problem.truth_NK.shape, np.nan)
@@ -111,12 +112,34 @@ def batches(rows_N: NDArray[np.int64], seed: int, epoch: int) -> Iterator[NDArra
         yield from np.array_split(rows_N[order_N], count)
 
 
+class Trained(Protocol):
+    """A task whose learner trains the encoder: for how long, and how fast at most."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def lr(self) -> float: ...
+
+
+class Inputs(Protocol):
+    """Where records come from; as `Trainable` has it."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def inputs(self, task: Task, rows_N: NDArray[np.int64]) -> Tensor: ...
+
+
 @dataclass(frozen=True, eq=False)
-class _Records:
+class Records:
     """The records as the training sees them. truth_NK: as the loss takes it."""
 
-    source: Trainable
-    task: Learnt
+    source: Inputs
+    task: Task
     kind: Kind
     truth_NK: Tensor
 
@@ -163,22 +186,25 @@ class _Head(nn.Module):
 
 
 @dataclass(eq=False)
-class _Fit:
-    """One training: encoder, head, optimiser."""
+class Fit:
+    """One training: encoder, head, optimiser. embeddings: of the training records before it, [records, D]."""
 
     encoder: nn.Module
-    records: _Records
+    records: Records
     rows_N: NDArray[np.int64]
-    task: Learnt
+    task: Trained
     layer_decay: float
     seed: int
     model: nn.Sequential = field(init=False)
+    head: "_Head" = field(init=False)
+    embeddings: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         task, records = self.task, self.records
-        z_ND = records.outputs(self.encoder, self.rows_N)
-        head = _Head(z_ND, _start(records.truth_NK[torch.from_numpy(self.rows_N)], records.kind))
-        self.model = nn.Sequential(self.encoder, head.to(z_ND.device))
+        self.embeddings = z_ND = records.outputs(self.encoder, self.rows_N)
+        start_K = _start(records.truth_NK[torch.from_numpy(self.rows_N)], records.kind)
+        self.head = head = _Head(z_ND, start_K).to(z_ND.device)
+        self.model = nn.Sequential(self.encoder, head)
         self.schedule = Optimiser(
             epochs=task.epochs, batch=BATCH, lr=task.lr, lr_min=0.0, warmup_epochs=WARMUP * task.epochs
         )
@@ -201,6 +227,11 @@ class _Fit:
                 break
         self.model.load_state_dict(weights)
         return best, least
+
+    def to_the_end(self) -> None:
+        """Train for all epochs: where nothing is there to choose by."""
+        for epoch in range(1, self.task.epochs + 1):
+            self._epoch(epoch)
 
     def _epoch(self, epoch: int) -> None:
         planned = list(batches(self.rows_N, self.seed, epoch))
