@@ -78,7 +78,7 @@ def _result(parts: Mapping[int, TaskResult]) -> TaskResult:
     names = [name for name in results[0].estimates if all(name in r.estimates for r in results)]
     return TaskResult(
         {name: _estimate({fold: r.estimates[name] for fold, r in parts.items()}) for name in names},
-        _numbers([r.extras for r in results]),
+        _extras([r.extras for r in results]),
         notes=tuple(dict.fromkeys(note for r in results for note in r.notes)),
     )
 
@@ -95,6 +95,13 @@ def _estimate(parts: Mapping[int, Estimate]) -> Estimate:
     ]
     values = [part.value for part in parts.values()]
     return Estimate.of(np.append(np.mean(values), np.mean(replicates, axis=0)))
+
+
+def _extras(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each number, but of those that count who was judged the sum: no patient is in two folds."""
+    found = _numbers(parts)
+    counts = [name for name in found if not {"n_test", "n_patients"}.isdisjoint(name.split("/"))]
+    return found | {name: sum(p[name] for p in parts) for name in counts}
 
 
 def _numbers(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -46,7 +46,8 @@ def result(fold, seed, n_boot=50):
         "probe/auroc": Estimate.of(rng.random(1 + n_boot)),
         f"only/{fold}": Estimate.of(rng.random(1 + n_boot)),
     }
-    return TaskResult(estimates, {"patients": float(fold)}, notes=("alike", f"fold {fold}"))
+    counts = {"beats/n_test/f1": float(fold), "n_patients": 10.0}
+    return TaskResult(estimates, {"coverage": float(fold), **counts}, notes=("alike", f"fold {fold}"))
 
 
 def outcomes_of(both):
@@ -73,7 +74,10 @@ def test_an_outcome_is_the_mean_over_the_folds():
     (one,) = (o for o in found if (o.trial.arm.name, o.trial.seed) == ("a", 1))
     assert one.results["probe"].estimates["probe/auroc"].value == pytest.approx(sum(values) / 3)
     assert list(one.results["probe"].estimates) == ["probe/auroc"], "what every fold has"
-    assert one.results["probe"].extras == {"patients": pytest.approx(16 / 3)}
+    counted = {"beats/n_test/f1": 16, "n_patients": 30}
+    assert one.results["probe"].extras == {"coverage": pytest.approx(16 / 3), **counted}, (
+        "who was judged, of all"
+    )
     assert one.results["probe"].notes == ("alike", "fold 2", "fold 5", "fold 9")
     assert (one.seconds, one.cost) == ({"wall": pytest.approx(16 / 3)}, {"flops": pytest.approx(32 / 3)})
 

@@ -151,7 +151,7 @@ def caveats(
     if plan.rotation:
         notes.append(
             f"Every number is the mean over {counted(len(plan.rotation), 'rotation')}: each fold is once the test, the one before it validation, the "
-            "others train. Intervals over patients resample each fold's test patients by themselves; counts, seconds and costs are means, too."
+            "others train. Intervals over patients resample each fold's test patients by themselves; n counts all of them, seconds and costs are means, too."
         )
     notes += gaps
     if max((len(cell.values) for row in rows for cell in row.cells.values()), default=0) < 2:
