@@ -106,6 +106,11 @@ def measure(rank: int, workers: int, batch: int, steps: int, late: float = 0.0) 
     return Measured(seconds[1:], calls[1:])
 
 
+def apart(rank: int, workers: int, batch: int, steps: int) -> Measured:  # noqa: ARG001 - as `together` calls
+    """As `measure`, each worker training by itself on a batch of its own: what the machine makes of several that compute at once."""
+    return measure(0, 1, batch, steps)
+
+
 def bare(rank: int, workers: int, numbers: int, rounds: int) -> tuple[float, float]:  # noqa: ARG001 - as `together` calls
     """Seconds of a sum of one number, and of `numbers`, over all workers: medians."""
     found = []
@@ -130,8 +135,11 @@ def scaling(sizes: Sizes, say: Callable[[str], None]) -> list[Figure]:
         say(f"{workers} workers")
         found[workers] = together(workers, measure, sizes.batch, sizes.steps)
     say("bare collectives")
-    alone = median(found[1][0].seconds)
-    hardware = calibrate(job, alone, median(half.seconds), loss_seconds(sizes.batch), _collectives(job))
+    alone, by_half = median(found[1][0].seconds), median(half.seconds)
+    say(f"{cores()} workers that know nothing of each other")
+    crowd = together(cores(), apart, sizes.batch // 2, sizes.steps)
+    crowded = max(1.0, median(s for m in crowd for s in m.seconds) / by_half)
+    hardware = calibrate(job, alone, by_half, loss_seconds(sizes.batch), _collectives(job), crowded)
     figures = []
     for workers, members in found.items():
         figures += _figures(job, hardware, workers, members)
@@ -159,11 +167,13 @@ def loss_seconds(batch: int) -> float:
     return median(seconds[1:])
 
 
-def calibrate(job: Job, whole: float, half: float, loss: float, collectives: tuple[float, float]) -> Hardware:
+def calibrate(
+    job: Job, whole: float, half: float, loss: float, collectives: tuple[float, float], crowded: float = 1.0
+) -> Hardware:
     """What the model needs to know of this machine.
 
     whole, half: seconds of one worker's step on the batch and on half of it; loss: of the loss on the batch (a quarter of it on half);
-    collectives: of a sum of one number and of all parameters over two workers.
+    collectives: of a sum of one number and of all parameters over two workers; crowded: see `Hardware`.
     """
     encode = max(0.0, 2 * (whole - half - 0.75 * loss) / job.batch)
     small, large = collectives
@@ -174,6 +184,7 @@ def calibrate(job: Job, whole: float, half: float, loss: float, collectives: tup
         bandwidth=4 * job.parameters / max(large - small, 1e-6),
         latency=small / 2,
         slots=cores(),
+        crowded=crowded,
     )
 
 
@@ -182,8 +193,9 @@ def _figures(job: Job, hardware: Hardware, workers: int, members: Sequence[Measu
     predicted = step(job, hardware, workers)
     name = f"step S, batch {job.batch}, {workers} worker{'s' * (workers > 1)}"
     note = (
-        f"Workers: processes of one thread on {cores()} cores, gloo on the loopback; limit is the model's (scaling_model.py), calibrated on one worker "
-        "and on bare sums over two, so that one worker's step is met by construction."
+        f"Workers: processes of one thread on {cores()} cores, gloo on the loopback; limit is the model's (scaling_model.py), calibrated on one worker, "
+        f"on {cores()} that train apart at the same time (each {hardware.crowded:.2f} times as long as alone) and on bare sums over two; one worker's step is "
+        "met by construction."
     )
     figures = [
         Figure(

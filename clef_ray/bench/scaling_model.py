@@ -8,6 +8,7 @@
     gather(W)     every worker receives the embeddings of the others, V D (W - 1) / W numbers, and sums the gradient of all, twice as many
     gradients(W)  a ring sums P numbers in 2 P (W - 1) / W per worker (Patarasuk and Yuan 2009, J. Parallel Distrib. Comput. 69:117-124)
 
+Where all slots of one processor compute at once, each may compute more slowly than alone, by the factor `crowded`: they share its memory.
 Numbers have 4 bytes. A collective costs `latency` times the rounds of a tree, log2 W, besides. Nothing overlaps, since nothing does in the
 training loop. A worker that is late by x makes the step longer by x: every step waits for all.
 """
@@ -37,7 +38,8 @@ class Hardware:
 
     encode: seconds per record, two views forward and backward; fixed: seconds per step whatever the batch, as the optimiser's; products:
     operations per second in the loss; bandwidth: bytes per second that a worker receives; latency: seconds per round of a collective;
-    slots: workers that compute at the same time, more of them take turns (the cores, of local processes).
+    slots: workers that compute at the same time, more of them take turns (the cores, of local processes); crowded: how many times as long
+    computing takes there as for one worker alone.
     within, inside: so many workers share a machine, and receive so many bytes per second while all lie in one; `bandwidth` is beyond it.
     """
 
@@ -47,6 +49,7 @@ class Hardware:
     bandwidth: float
     latency: float
     slots: float = math.inf
+    crowded: float = 1.0
     within: int = 1
     inside: float = math.inf
 
@@ -74,6 +77,7 @@ class Step:
 def step(job: Job, hardware: Hardware, workers: int) -> Step:
     """The step of so many workers."""
     turns = max(1.0, workers / hardware.slots)
+    computing = turns * (hardware.crowded if workers > 1 else 1.0)
     views = 2 * job.batch
     loss = 2 * products(workers) * views**2 * job.dim / hardware.products
     others, rounds = (workers - 1) / workers, math.log2(workers)
@@ -83,7 +87,9 @@ def step(job: Job, hardware: Hardware, workers: int) -> Step:
     gradients = 2 * NUMBER * job.parameters * others / rate
     gradients += (1 + SMALL_SUMS) * 2 * rounds * hardware.latency
     encode = hardware.encode * job.batch / workers
-    return Step(hardware.fixed * turns, encode * turns, loss * turns, gather * turns, gradients * turns)
+    return Step(
+        hardware.fixed * computing, encode * computing, loss * computing, gather * turns, gradients * turns
+    )
 
 
 def products(workers: int) -> float:

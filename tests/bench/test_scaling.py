@@ -44,6 +44,10 @@ def test_a_step_by_hand():
 
 def test_more_workers_than_cores_take_turns_and_machines_are_further_apart_than_what_is_inside():
     assert step(JOB, replace(PLAIN, slots=2), 4).seconds == pytest.approx(2 * step(JOB, PLAIN, 4).seconds)
+    crowded, plain = step(JOB, replace(PLAIN, crowded=1.5), 4), step(JOB, PLAIN, 4)
+    assert (crowded.fixed, crowded.encode, crowded.loss) == pytest.approx((0.75, 0.375, 1.2))
+    assert (crowded.gather, crowded.gradients) == (plain.gather, plain.gradients)
+    assert step(JOB, replace(PLAIN, crowded=1.5), 1) == step(JOB, PLAIN, 1), "alone is alone"
     two = replace(PLAIN, within=2, inside=1e6)
     assert step(JOB, two, 2).gradients < step(JOB, PLAIN, 2).gradients
     assert step(JOB, two, 4) == step(JOB, PLAIN, 4)
