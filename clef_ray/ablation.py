@@ -190,6 +190,11 @@ class Plan:
         """By what its encoders are judged."""
         return Judging(self.tasks, self.data, self.targets, self.split, self.ablation.gaps)
 
+    @property
+    def dealt(self) -> str:
+        """By which folds it is judged, in words."""
+        return f"each of folds {', '.join(map(str, self.rotation))} once" if self.rotation else self.split
+
     def unique(self) -> list[Trial]:
         """One trial per distinct run, the first that asks for it."""
         seen: dict[str, Trial] = {}

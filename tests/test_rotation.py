@@ -35,6 +35,7 @@ def test_the_plan_of_a_fold_trains_and_judges_by_it_and_is_a_run_of_its_own():
     both = whole(3, 10)
     third, last = rotation.at(both, 3), rotation.at(both, 10)
     assert (third.split, third.rotation) == ("test-3", ())
+    assert (third.dealt, both.dealt) == ("test-3", "each of folds 3, 10 once")
     assert {t.run.train_folds for t in third.trials} == {(1, 4, 5, 6, 7, 8, 9, 10)}
     assert len({p.fingerprint() for p in (both, third, last, plan(TINY, "data"))}) == 3
     assert last.fingerprint() == plan(TINY, "data").fingerprint(), "fold 10 is the ablation itself"

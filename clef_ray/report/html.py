@@ -107,7 +107,7 @@ def _origins(plan: Plan, lineage: Mapping[str, str]) -> dict[str, dict[str, str]
         "Configuration": {
             "plan": plan.fingerprint(),
             "tasks": ", ".join(plan.ablation.tasks),
-            "split": plan.split,
+            "split": plan.dealt,
         },
         "Data": {k: lineage[k] for k in data} | {"data_fingerprint": plan.data},
         "Code": {k: lineage[k] for k in _CODE if k in lineage},

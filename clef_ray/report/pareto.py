@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
 from clef_ray.ablation import Outcome
 from clef_ray.report._style import COLOURS, GREY, MARKERS, Drawing, canvas, draw_levels
 from clef_ray.report.comparison import Comparison
@@ -35,6 +37,9 @@ def accuracy_against_cost(comparison: Comparison, outcomes: Sequence[Outcome]) -
         return None
     figure, axes = canvas(4.2)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # within a decade, too
+    axes.xaxis.set_major_formatter(EngFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
     for index, (name, cost, mean) in enumerate(points):  # names beside the points would cover one another
         colour = COLOURS[index % len(COLOURS)]
         marker = MARKERS[index // len(COLOURS) % len(MARKERS)]

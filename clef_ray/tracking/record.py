@@ -129,7 +129,7 @@ def dataset_inputs(plan: Plan, lineage: Mapping[str, str]) -> list[DatasetInput]
     place = lineage.get("data", "")
     source = {"source_type": urlsplit(place).scheme or "local", "source": json.dumps({"uri": place})}
     about = {name: lineage[name] for name in ("dataset", "leakage") if name in lineage} | {
-        "split": plan.split
+        "split": plan.dealt
     }
     shards = Dataset(name=plan.data_name[:500], digest=plan.data[:36], profile=json.dumps(about), **source)
     return [DatasetInput(shards, tags=[InputTag("mlflow.data.context", "pretrain and evaluate")])]
