@@ -24,7 +24,7 @@ the intervals over patients are wide there, and are the honest ones.
 Windows of `holter` are as long as what the encoder is given (5 s), since the beat in question is in their middle: with another
 `signals.seconds` give the same to the target.
 
-    python experiments/ood_low_resource.py                                                synthetic corpora, twenty minutes on two cores
+    python experiments/ood_low_resource.py                                                synthetic corpora
     python experiments/ood_low_resource.py --data /data/ptbxl --target holter=cpsc2020:root=/data/cpsc2020,seconds=5 --target shifted=/data/cinc2017
     python experiments/ood_low_resource.py --arms simclr "clocs-*" leaves cpc pclr random                the rivals that cost most
     python experiments/ood_low_resource.py --target holter=synthetic_holter:seconds=5,per_record=300     more windows

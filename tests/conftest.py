@@ -35,6 +35,15 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For small matrices: a second thread waits longer for its turn on a busy machine than it works."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def realdata() -> Path:
     """The folder of real ECGs: CLEF_RAY_REALDATA, or ../shared/data beside the project."""

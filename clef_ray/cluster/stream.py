@@ -122,9 +122,8 @@ def held(folder: str, fs: float, leads: tuple[str, ...]) -> ray.ObjectRef[Corpus
     """
     task = ray.remote(num_cpus=0, num_returns=2, max_calls=1)(_held)
     error, found = task.remote(folder, fs, leads)
-    if (
-        told := ray.get(error)
-    ) is not None:  # waits: no trial may take the CPUs that the shards are read with
+    told = ray.get(error)  # waits: no trial may take the CPUs that the shards are read with
+    if told is not None:
         raise told
     return found
 

@@ -221,10 +221,12 @@ class Values(Learnt):
 
 
 class Trains(Protocol):
-    """What is asked of a task that may train the encoder."""
+    """A task whose learner may train the encoder: for how long, and how fast at most."""
 
     @property
     def name(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
     @property
     def epochs(self) -> int: ...
     @property

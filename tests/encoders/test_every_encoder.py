@@ -27,13 +27,7 @@ POOLINGS = {
 parametrised = pytest.mark.parametrize("name", NAMES)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Operations this small are slower on two."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def alternatives(name):

@@ -13,14 +13,7 @@ from clef_ray.errors import ConfigError
 from clef_ray.registry import ENCODERS
 from clef_ray.train.pieces import refuse_shared_state
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Operations this small are slower on two."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 FORMS = {

@@ -69,12 +69,7 @@ def judged(task, source, count=300):
     return run_task(task, material(np.empty((count, 1)), people(count), trainable=source))
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_what_persons_keep_is_learnt_where_the_frozen_encoder_drowns_it():

@@ -28,14 +28,6 @@ class Three(nn.Module):
         return self.map(torch.stack((x.mean((1, 2)), x.std((1, 2)), x[:, 0, -1]), 1))
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def setting(seconds=2.3, fs=100.0):
     return Setting(Signals(fs=fs, seconds=seconds), Views(), 10, pd.DataFrame(), np.arange(3))
 

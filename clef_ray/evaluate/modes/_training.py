@@ -23,7 +23,7 @@ from clef_ray.errors import TrainingError
 from clef_ray.evaluate.problem import Answer, Kind, Material, Problem, Trainable, Unanswerable
 from clef_ray.randomness import fold, hash_u32
 from clef_ray.sections import Optimiser
-from clef_ray.tasks import Learnt, Task
+from clef_ray.tasks import Learnt, Task, Trains
 from clef_ray.train.optimise import learning_rate
 
 BATCH = 64
@@ -112,19 +112,6 @@ def batches(rows_N: NDArray[np.int64], seed: int, epoch: int) -> Iterator[NDArra
         yield from np.array_split(rows_N[order_N], count)
 
 
-class Trained(Protocol):
-    """A task whose learner trains the encoder: for how long, and how fast at most."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def mode(self) -> str: ...
-    @property
-    def epochs(self) -> int: ...
-    @property
-    def lr(self) -> float: ...
-
-
 class Inputs(Protocol):
     """Where records come from; as `Trainable` has it."""
 
@@ -192,7 +179,7 @@ class Fit:
     encoder: nn.Module
     records: Records
     rows_N: NDArray[np.int64]
-    task: Trained
+    task: Trains
     layer_decay: float
     seed: int
     model: nn.Sequential = field(init=False)
